@@ -1,0 +1,1 @@
+"""Training of the gauge detector: rendered scenes, real photos, network, evaluation and export."""
