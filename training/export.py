@@ -27,6 +27,17 @@ def load_checkpoint(path: Path) -> Detector:
     return net.eval()
 
 
+def tidy(model: onnx.ModelProto) -> None:
+    """Drops initializers that no node reads and operator sets that no node needs."""
+    used = {name for node in model.graph.node for name in node.input}
+    kept = [t for t in model.graph.initializer if t.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    plain = [o for o in model.opset_import if o.domain == ""]
+    del model.opset_import[:]
+    model.opset_import.extend(plain)
+
+
 def store_half(model: onnx.ModelProto) -> None:
     """Replaces large float32 initializers by float16 ones and a Cast that runtimes fold when they load the model."""
     graph = model.graph
@@ -45,6 +56,34 @@ def store_half(model: onnx.ModelProto) -> None:
     graph.node.extend(casts + nodes)
 
 
+def fold_pads(model: onnx.ModelProto) -> None:
+    """Moves constant zero pads into the convolutions that follow them: runtimes run these without a copy."""
+    graph = model.graph
+    values = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+    values |= {n.output[0]: numpy_helper.to_array(n.attribute[0].t) for n in graph.node if n.op_type == "Constant"}
+    pads = {n.output[0]: n for n in graph.node if n.op_type == "Pad" and n.input[1] in values}
+    for node in graph.node:
+        pad = pads.get(node.input[0]) if node.op_type == "Conv" else None
+        if pad is None:
+            continue
+        _, _, top, left, _, _, bottom, right = (int(v) for v in values[pad.input[1]])
+        attribute = next(a for a in node.attribute if a.name == "pads")
+        attribute.ints[:] = [top, left, bottom, right]
+        node.input[0] = pad.input[0]
+        graph.node.remove(pad)
+
+
+def fold_constants(path: Path) -> None:
+    """Folds constants in place with onnxruntime's basic optimizations, which leave standard operators only."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    options.log_severity_level = 3
+    ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def export_onnx(net: Detector, path: Path, size: int = SIZE) -> None:
     """Writes the deployed graph, opset 17, dynamic batch."""
     with warnings.catch_warnings():
@@ -59,7 +98,10 @@ def export_onnx(net: Detector, path: Path, size: int = SIZE) -> None:
             output_names=["output0"],
             dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
         )
+    fold_constants(path)
     model = onnx.load(str(path))
+    fold_pads(model)
+    tidy(model)
     store_half(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))

@@ -98,6 +98,7 @@ class Detector(nn.Module):
 
     def __init__(self, width: int = 96, classes: int = len(LABELS)) -> None:
         super().__init__()
+        self.classes = classes
         self.backbone = Lite0()
         self.pyramid = Pyramid(width)
         self.heads = nn.ModuleList([Head(width, classes) for _ in STRIDES])
@@ -108,8 +109,9 @@ class Detector(nn.Module):
         logits, sides = [], []
         for head, level, stride in zip(self.heads, maps, STRIDES, strict=True):
             cls, reg = head(level)
-            logits.append(cls.flatten(2))
-            sides.append(F.softplus(reg.float().flatten(2)) * stride)
+            cells = int(cls.shape[2]) * int(cls.shape[3])  # a constant in the exported graph
+            logits.append(cls.reshape(-1, self.classes, cells))
+            sides.append(F.softplus(reg.float().reshape(-1, 4, cells)) * stride)
         return torch.cat(logits, 2).transpose(1, 2).float(), torch.cat(sides, 2).transpose(1, 2)
 
 
