@@ -1,0 +1,1 @@
+"""Starts, watches and checks DRAG on one machine."""

@@ -1,0 +1,1 @@
+"""The ingest service: identifies uploads and routes them to models."""

@@ -1,0 +1,1 @@
+"""What all services of DRAG have in common: settings, messages, queue, logs, metrics and the command line."""
