@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -34,6 +36,8 @@ _UNITS = {
     "gib": GIB,
     "gb": GIB,
 }
+_LONGEST_SOCKET = 103
+"""Bytes that every system allows in the path of a Unix socket."""
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
 
 
@@ -182,6 +186,21 @@ def memory_needed(settings: Settings) -> int:
         + settings.result_budget_bytes
         + settings.dead_budget_bytes
     )
+
+
+def embedded_socket(settings: Settings) -> Path:
+    """Where the embedded server of this data directory listens, running or not."""
+    data_dir = settings.data_dir.resolve()
+    path = data_dir / "valkey.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+        return path
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"drag-{os.getuid()}-{digest}" / "valkey.sock"
+
+
+def redis_address(settings: Settings) -> str:
+    """The Redis to use: the one that is set, else the embedded server of the data directory."""
+    return settings.redis_url or f"unix://{embedded_socket(settings)}"
 
 
 def variable(field: str) -> str:

