@@ -59,8 +59,13 @@ def server_directory(settings: Settings) -> Path:
     return settings.data_dir.resolve() / "valkey"
 
 
-def server_child(settings: Settings) -> ChildSpec:
+def server_child(settings: Settings, lock: int) -> ChildSpec:
     """Writes the configuration and says how to start the server.
+
+    Args:
+        settings: the settings in force.
+        lock: descriptor of the data directory's lock; the server holds it too, so that no second one
+            ever writes there.
 
     Raises:
         ConfigError: there is no server program for this machine.
@@ -84,6 +89,7 @@ def server_child(settings: Settings) -> ChildSpec:
         stage=0,
         stop_s=30,
         ready=answering(socket),
+        pass_fds=(lock,),
         keep_line=lambda line: not any(noise in line for noise in _NOISE),
     )
 

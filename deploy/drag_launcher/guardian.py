@@ -1,7 +1,7 @@
 """Ends the supervisor's children when the supervisor itself is killed; started by it, alone in a session.
 
 It reads `+ PGID STAGE SECONDS` and `- PGID` from standard input. The end of that input means that the supervisor is
-gone: what is still listed gets SIGTERM, highest stage first, and SIGKILL after its seconds. Imports little, to start fast.
+gone: what is still listed gets SIGTERM, highest stage first, and SIGKILL after its seconds. It imports little.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ class ChildSpec:
         stop_s: after SIGTERM and this long it gets SIGKILL.
         ready: says None when it can be used, else what it is doing; must answer within a moment.
         keep_line: which of its lines are shown.
+        pass_fds: file descriptors that it inherits (a lock that it shall hold for as long as it lives).
     """
 
     name: str
@@ -44,6 +45,7 @@ class ChildSpec:
     stop_s: float = 20.0
     ready: Callable[[], str | None] | None = None
     keep_line: Callable[[str], bool] = lambda line: True
+    pass_fds: tuple[int, ...] = ()
 
 
 @dataclass
@@ -165,6 +167,7 @@ class Supervisor:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 process_group=0,
+                pass_fds=child.spec.pass_fds,
             )
         except OSError as error:
             self._plan_restart(child, f"cannot start {child.spec.argv[0]}: {error.strerror}")
