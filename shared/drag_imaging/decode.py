@@ -140,7 +140,7 @@ def _decode_jpeg(data: bytes, header: ImageHeader, reduction: int, buffer: Decod
         picture: Picture = simplejpeg.decode_jpeg(
             data, "BGR", min_width=width if reduction > 1 else 0, buffer=memory, strict=True
         )
-    except ValueError as error:
+    except (ValueError, KeyError) as error:  # KeyError: an unusual subsampling
         if "remature end" in str(error):
             raise ImageError(
                 "truncated", f"The JPEG ends early, after {len(data)} bytes; send the whole file."
