@@ -1,20 +1,20 @@
 """Every error of DRAG, in one tree; retryable and permanent are told apart by type.
 
-    DragError
-    ├── ConfigError
-    ├── WireError                       a message that cannot be read
-    │   └── NewerWireError              written by a newer release
-    ├── StreamError
-    │   ├── Unavailable                 Redis cannot serve us now
-    │   ├── QueueFull                   admission refused
-    │   ├── KeyConflict                 idempotency key used with another body
-    │   ├── UnknownJob                  never known
-    │   └── GoneJob                     past retention, or removed
-    ├── ImageError                      the picture's own fault
-    ├── ModelError                      the model's files or configuration are wrong
-    └── InferenceError
-        ├── RetryableInferenceError
-        └── PermanentInferenceError
+DragError
+├── ConfigError
+├── WireError                       a message that cannot be read
+│   └── NewerWireError              written by a newer release
+├── StreamError
+│   ├── Unavailable                 Redis cannot serve us now
+│   ├── QueueFull                   admission refused
+│   ├── KeyConflict                 idempotency key used with another body
+│   ├── UnknownJob                  never known
+│   └── GoneJob                     past retention, or removed
+├── ImageError                      the picture's own fault
+├── ModelError                      the model's files or configuration are wrong
+└── InferenceError
+    ├── RetryableInferenceError
+    └── PermanentInferenceError
 """
 
 from __future__ import annotations

@@ -1,0 +1,168 @@
+"""One process's way to Redis, single or cluster: every passing trouble of the server becomes `Unavailable`.
+
+Redis going away and coming back is an ordinary event. `Link.call` tries again with jittered backoff for as long as the
+caller has patience; that is safe because every script is idempotent. redis-py's own retries are off, so that a caller
+always learns that a reply may have been lost.
+"""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import msgpack
+import redis
+from redis.backoff import NoBackoff
+from redis.cluster import RedisCluster
+from redis.retry import Retry
+
+from drag_shared import scripts
+from drag_shared.errors import ConfigError, Unavailable
+from drag_shared.keys import PartitionKeys
+
+T = TypeVar("T")
+
+_PASSING_TYPES = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ClusterError)
+_PASSING_WORDS = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYA")
+_AWAY_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM")
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 15.0
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether an error of redis-py tells of a state that passes by itself, so that trying again makes sense."""
+    if isinstance(error, redis.exceptions.AuthenticationError):
+        return False
+    if isinstance(error, _PASSING_TYPES):
+        return True
+    if isinstance(error, redis.ResponseError):
+        # An error inside a script keeps the server's word, at the start or after the script's place.
+        text = str(error)
+        return text.startswith(_PASSING_WORDS) or isinstance(error, redis.exceptions.OutOfMemoryError) or "-OOM" in text
+    return False
+
+
+def masked(url: str) -> str:
+    """The URL with its password replaced by ``***``."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+def connect(url: str) -> Any:
+    """A redis-py client for ``redis[s]://``, ``unix://`` or ``redis[s]+cluster://``; connects on first use.
+
+    Raises:
+        ConfigError: the URL is empty or of another kind.
+    """
+    # RESP2: with it both servers and all releases answer streams in the same shape.
+    options: dict[str, Any] = {
+        "protocol": 2,
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_timeout": ANSWER_TIMEOUT_S,
+    }
+    scheme, _, rest = url.partition("://")
+    if scheme in ("redis+cluster", "rediss+cluster"):
+        return _ClusterOnDemand(f"{scheme.removesuffix('+cluster')}://{rest}", options)
+    if scheme not in ("redis", "rediss", "unix"):
+        raise ConfigError(
+            f"DRAG_REDIS_URL must be redis://, rediss://, unix:// or redis+cluster://, not {masked(url)!r}; "
+            "leave it empty under `make run` for the embedded server"
+        )
+    return redis.Redis.from_url(url, **options)
+
+
+class _ClusterOnDemand:
+    """A `RedisCluster` that is made on first use: its constructor connects, and Redis may be away at our start."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        self._url, self._options = url, options
+        self._cluster: Any = None
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        with self._lock:
+            if self._cluster is None:
+                self._cluster = RedisCluster.from_url(self._url, **self._options)
+        return getattr(self._cluster, name)
+
+    def close(self) -> None:
+        if self._cluster is not None:
+            self._cluster.close()
+
+
+class Link:
+    """A Redis client whose failures are told in DRAG's words. Thread safe.
+
+    Args:
+        url: ``redis://``, ``rediss://``, ``unix://`` or ``redis+cluster://``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = masked(url)
+        self.client = connect(url)
+
+    def call(self, operation: Callable[[Any], T], patience_s: float = 2.0) -> T:
+        """The answer of ``operation(client)``, tried again while Redis is away, for about ``patience_s``.
+
+        Raises:
+            Unavailable: Redis could not serve it in that time.
+            ConfigError: Redis refuses our login.
+        """
+        deadline_s = time.monotonic() + patience_s
+        pause_s = 0.02
+        while True:
+            try:
+                return operation(self.client)
+            except redis.RedisError as error:
+                if isinstance(error, redis.exceptions.AuthenticationError) or str(error).startswith(_AWAY_WORDS):
+                    text = f"Redis at {self.url} refuses our login ({error}): check DRAG_REDIS_URL"
+                    raise ConfigError(text) from error
+                if not is_passing(error):
+                    raise
+                if time.monotonic() + pause_s > deadline_s:
+                    raise Unavailable(f"Redis at {self.url} cannot serve us now: {error}") from error
+            time.sleep(random.uniform(0.5, 1.0) * pause_s)
+            pause_s = min(pause_s * 2, 1.0)
+
+    def ask(self, command: str, *args: Any, patience_s: float = 2.0, **options: Any) -> Any:
+        """The answer of the client's method ``command``.
+
+        Raises:
+            Unavailable, ConfigError: as `call`.
+        """
+        return self.call(lambda client: getattr(client, command)(*args, **options), patience_s)
+
+    def script(
+        self, name: str, keys: PartitionKeys, request: dict[str, Any], *blobs: bytes, patience_s: float = 2.0
+    ) -> Any:
+        """Runs ``scripts/<name>.lua`` on a partition; ``request`` and ``blobs`` are its ARGV.
+
+        Raises:
+            Unavailable: as `call`.
+        """
+        script = scripts.load(name)
+        names = keys.for_scripts()
+        packed = msgpack.packb(request, use_bin_type=False)  # Lua's cmsgpack knows no bin type
+
+        def run(client: Any) -> Any:
+            try:
+                return client.evalsha(script.sha, len(names), *names, packed, *blobs)
+            except redis.exceptions.NoScriptError:
+                return client.eval(script.source, len(names), *names, packed, *blobs)
+
+        return self.call(run, patience_s)
+
+    def ping_ms(self, patience_s: float = 0.0) -> float:
+        """Round trip in milliseconds."""
+        start_s = time.perf_counter()
+        self.ask("ping", patience_s=patience_s)
+        return (time.perf_counter() - start_s) * 1000
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self.client.close()

@@ -1,0 +1,167 @@
+-- What every script of a partition shares; put in front of each by scripts.py. Lua errors undo nothing, so a script
+-- checks first and writes afterwards.
+-- KEYS: the partition's keys, in the order of keys.SCRIPT_KEYS; those that end in ':' are prefixes in the same slot.
+-- ARGV[1]: a msgpack map, the request. Times are milliseconds of the server's clock.
+
+local K = {
+  ledger = KEYS[1], open = KEYS[2], jobs = KEYS[3], ended = KEYS[4], pictures = KEYS[5], delayed = KEYS[6],
+  dead = KEYS[7], streams = KEYS[8], announce = KEYS[9], job = KEYS[10], blob = KEYS[11], idempotency = KEYS[12],
+  prefix = KEYS[13],
+}
+local request = cmsgpack.unpack(ARGV[1])
+local call = redis.call
+
+local clock = call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- Counters add up here and are written once, by write_counts, at the end of a script.
+local counts = {}
+local function count(field, n) counts[field] = (counts[field] or 0) + n end
+local function write_counts()
+  for field, n in pairs(counts) do if n ~= 0 then call('HINCRBY', K.ledger, field, n) end end
+  counts = {}
+end
+local function counted(field) return tonumber(call('HGET', K.ledger, field) or 0) end
+
+local function is_open(status) return status == 'queued' or status == 'running' end
+
+local function acknowledge(stream, group, ids)
+  if #ids == 0 then return end
+  call('XACK', stream, group, unpack(ids))  -- callers send at most some hundred ids
+  call('XDEL', stream, unpack(ids))
+end
+
+local function append(stream, job, part, attempt, message)
+  call('XADD', stream, '*', 'job', job, 'part', part, 'attempt', attempt, 'm', message)
+end
+
+-- The consumer that holds an entry, or nil.
+local function owner(stream, group, id)
+  local pending = call('XPENDING', stream, group, id, id, 1)
+  return pending[1] and pending[1][2]
+end
+
+-- The fields of a stream entry as a table, or nil when it is gone.
+local function entry_fields(stream, id)
+  local found = call('XRANGE', stream, id, id)[1]
+  if not found then return nil end
+  local fields = {}
+  for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
+  return fields
+end
+
+local function remove_picture(id)
+  call('DEL', K.blob .. id)
+  call('HDEL', K.job .. id, 'image')
+end
+
+-- The time to live of an ended job begins: its record and picture count against the budgets from here on.
+local function retain(id, size, record_bytes, has_image, limits, idempotency)
+  local key = K.job .. id
+  call('HSET', key, 'record_bytes', record_bytes)
+  call('PEXPIRE', key, limits.ttl_ms)
+  call('ZADD', K.ended, now, id .. ':' .. record_bytes)
+  count('record_bytes', record_bytes)
+  if has_image then
+    call('PEXPIRE', K.blob .. id, limits.ttl_ms)
+    call('ZADD', K.pictures, now, id .. ':' .. size)
+    count('picture_bytes', size)
+  end
+  if idempotency then call('PEXPIRE', K.idempotency .. idempotency, limits.idempotency_ms) end
+end
+
+-- An open job ends: one transition in the ledger, announced. `fields` is a flat list to write with it.
+local function finish(id, status, size, fields)
+  fields[#fields + 1] = 'status'; fields[#fields + 1] = status
+  fields[#fields + 1] = 'ended'; fields[#fields + 1] = now
+  call('HSET', K.job .. id, unpack(fields))
+  call('ZREM', K.open, id)
+  count(status, 1)
+  count('open_bytes', -size)
+  call('PUBLISH', K.announce, id)
+end
+
+local RECORD_BYTES = 900  -- what a record without its result takes, with its places in the indexes (measured)
+
+-- Moves an open job to the dead letters, with its picture, cause and history.
+local function bury(id, part, attempts, stream, message, cause, history)
+  local key = K.job .. id
+  local job = call('HMGET', key, 'size', 'image')
+  local size = tonumber(job[1] or 0)
+  local letter_bytes = #message + #cause + #history + (job[2] and size or 0) + RECORD_BYTES
+  local letter = call('XADD', K.dead, '*', 'job', id, 'part', part, 'stream', stream, 'cause', cause, 'history', history,
+    'attempts', attempts, 'bytes', letter_bytes, 'm', message)
+  count('dead_bytes', letter_bytes)
+  finish(id, 'dead', size, {'dead', letter, 'cause', cause})
+end
+
+-- Counts one attempt of a part. Answers the number, and the history with this attempt in it.
+local function count_attempt(id, part, consumer, cause)
+  local key = K.job .. id
+  local attempts = call('HINCRBY', key, 'a:' .. part, 1)
+  local packed = call('HGET', key, 'history')
+  local history = packed and cmsgpack.unpack(packed) or {}
+  history[#history + 1] = {at_ms = now, part = part, consumer = consumer, cause = cause}
+  while #history > 20 do table.remove(history, 1) end
+  packed = cmsgpack.pack(history)
+  call('HSET', key, 'history', packed)
+  return attempts, packed
+end
+
+-- Takes a dead letter away. Its job, if it had one, becomes an ordinary ended job without a picture.
+local function drop_letter(letter, fields, limits)
+  call('XDEL', K.dead, letter)
+  count('dead_bytes', -tonumber(fields.bytes or 0))
+  local id = fields.job
+  if id and call('HGET', K.job .. id, 'dead') == letter then
+    call('HDEL', K.job .. id, 'dead')
+    remove_picture(id)
+    retain(id, 0, RECORD_BYTES, false, limits, call('HGET', K.job .. id, 'idempotency'))
+  end
+end
+
+-- A record goes. The ledger keeps the newest ULID that went, so that 'past retention' is told from 'never known'.
+local function forget(id)
+  local ulid = string.match(id, '%-(.*)$')
+  if ulid > (call('HGET', K.ledger, 'forgotten_until') or '') then
+    call('HSET', K.ledger, 'forgotten_until', ulid)
+  end
+  local idempotency = call('HGET', K.job .. id, 'idempotency')
+  if idempotency then call('DEL', K.idempotency .. idempotency) end
+  call('DEL', K.job .. id, K.blob .. id)
+  call('ZREM', K.jobs, id)
+end
+
+-- Oldest first: while over the budget or older than the time to live, at most `limit` members.
+local function evict(index, counter, budget, horizon, limit, remove)
+  local held = counted(counter)
+  local released = 0
+  local oldest = call('ZRANGE', index, 0, limit - 1, 'WITHSCORES')
+  for i = 1, #oldest, 2 do
+    if tonumber(oldest[i + 1]) >= horizon and held - released <= budget then break end
+    local id, bytes = string.match(oldest[i], '^(.*):(%d+)$')
+    remove(id)
+    call('ZREM', index, oldest[i])
+    released = released + tonumber(bytes)
+  end
+  if released > 0 then call('HINCRBY', K.ledger, counter, -released) end
+end
+
+-- Keeps ended jobs and dead letters within their time to live and byte budgets. limits: ttl_ms, idempotency_ms,
+-- picture_bytes, record_bytes, dead_bytes. At most `limit` of each, so that a script stays short.
+local function sweep(limits, limit)
+  write_counts()
+  local horizon = now - limits.ttl_ms
+  evict(K.pictures, 'picture_bytes', limits.picture_bytes, horizon, limit, remove_picture)
+  evict(K.ended, 'record_bytes', limits.record_bytes, horizon, limit, forget)
+  if counted('dead_bytes') > limits.dead_bytes then
+    local excess = counted('dead_bytes') - limits.dead_bytes
+    for _, found in ipairs(call('XRANGE', K.dead, '-', '+', 'COUNT', limit)) do
+      if excess <= 0 then break end
+      local fields = entry_fields(K.dead, found[1])
+      excess = excess - tonumber(fields.bytes or 0)
+      drop_letter(found[1], fields, limits)
+    end
+    write_counts()
+  end
+end
