@@ -7,38 +7,119 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The newest supported Python on the PATH, unless PYTHON says which.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The first supported Python on the PATH, unless PYTHON says which.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 RUNTIME := $(VENV)/.runtime-stamp
 DEV := $(VENV)/.dev-stamp
+SOURCES := shared deploy services tests $(wildcard benchmarks) $(wildcard training)
+PACKAGES := drag_shared drag_imaging drag_ingest drag_inference drag_api drag_viewer drag_launcher
+# More for the tool of a target: make test ARGS='-k letterbox', make submit ARGS='photo.jpg --wait'.
 ARGS ?=
 
 .PHONY: help
-help: ## list every target
-	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  \033[1m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+help: ## list every target (this)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-zA-Z0-9_-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 # --- environment ------------------------------------------------------------------------------------------------------
 
-define need_python
-	@if [ -z "$(PYTHON)" ]; then echo "DRAG needs Python 3.11, 3.12 or 3.13; install one or say which: make PYTHON=/path/to/python3.12 $@" >&2; exit 1; fi
-endef
-
 $(VENV)/bin/python:
-	$(need_python)
+	@if [ -z "$(PYTHON)" ]; then \
+	  echo "DRAG needs Python 3.11, 3.12 or 3.13 with venv (Debian, Ubuntu: apt-get install python3-venv)," >&2; \
+	  echo "or say where it is: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi
 	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV) || { echo "venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-# Stamps are keyed on the locks: an unchanged lock costs nothing, a changed one installs what changed.
+# Stamps hold the hash of what was installed: the second start costs nothing, a changed lock installs what changed.
 $(RUNTIME): requirements.lock pyproject.toml | $(VENV)/bin/python
-	@echo "==> installing what DRAG runs on (once; progress below)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
-	@touch $@
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cat $^ | cksum)" ]; then \
+	  set -e -o pipefail; \
+	  echo "==> installing what DRAG runs on: $$(grep -c '^[a-z0-9].*==' requirements.lock) packages, some 200 MB, once"; \
+	  $(PIP) install --progress-bar off --require-hashes -r requirements.lock | sed -u -n 's/^\(Collecting\|Downloading\|Installing\) /    &/p'; \
+	  $(PIP) install --quiet --no-deps --editable .; \
+	  cat $^ | cksum > $@; \
+	else touch $@; fi
 
 $(DEV): requirements-dev.lock $(RUNTIME)
-	@echo "==> installing what tests and checks need (once)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on --require-hashes -r requirements-dev.lock
-	@touch $@
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cksum < $<)" ]; then \
+	  set -e -o pipefail; \
+	  echo "==> installing what tests and checks need, once"; \
+	  $(PIP) install --progress-bar off --require-hashes -r requirements-dev.lock | sed -u -n 's/^\(Collecting\|Installing\) /    &/p'; \
+	  cksum < $< > $@; \
+	else touch $@; fi
 
 .PHONY: env
 env: $(RUNTIME) $(DEV) ## make .venv with everything, tests and checks included
+
+# --- use --------------------------------------------------------------------------------------------------------------
+
+.PHONY: run
+run: $(RUNTIME) ## start everything here; Ctrl-C stops it (page: port 5001, API: port 5000)
+	@exec $(BIN)/drag run
+
+.PHONY: demo
+demo: $(RUNTIME) ## find the gauges in a real photo, print the answer and the annotated picture's path
+	@exec $(BIN)/drag demo $(ARGS)
+
+.PHONY: doctor
+doctor: $(RUNTIME) ## check this machine and say what to fix
+	@exec $(BIN)/drag doctor $(ARGS)
+
+# --- proof ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: $(DEV) ## run the tests (make test ARGS='-k letterbox')
+	@$(BIN)/python -m pytest -m "not faults and not gpu" $(ARGS)
+
+.PHONY: test-faults
+test-faults: $(DEV) ## kill services and servers under load, and audit after (SHORT=1: a few minutes less)
+	@SHORT=$(SHORT) $(BIN)/python -m pytest -m faults --timeout=1800 $(ARGS) tests/faults
+
+.PHONY: bench
+bench: $(DEV) ## measure throughput and latency beside other servers (SHORT=1: a quick look)
+	@SHORT=$(SHORT) $(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: check
+check: lint types arch test ## everything that must be right before a commit
+
+.PHONY: lint
+lint: $(DEV) ## check style and format
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+
+.PHONY: format
+format: $(DEV) ## put the code into the project's format
+	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: types
+types: $(DEV) ## check types (mypy, strict)
+	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+
+.PHONY: arch
+arch: $(DEV) ## check which package may import which
+	@$(BIN)/lint-imports
+
+# --- upkeep -----------------------------------------------------------------------------------------------------------
+
+.PHONY: docs
+docs: $(DEV) ## write docs/configuration.md and deploy/drag.env.example from the settings
+	@$(BIN)/python -m drag_shared.config_docs
+
+.PHONY: lock
+lock: $(DEV) ## pin all dependencies anew, with hashes (make lock ARGS=--upgrade)
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-package drag --custom-compile-command "make lock" $(ARGS) pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-package drag --custom-compile-command "make lock" $(ARGS) --extra dev -c requirements.lock \
+	  pyproject.toml -o requirements-dev.lock
+
+.PHONY: train
+train: $(RUNTIME) ## train the gauge detector anew (one GPU; training/README.md has the details)
+	@$(MAKE) -C training train ARGS="$(ARGS)"
+
+.PHONY: clean
+clean: ## remove .venv, caches and builds (the jobs in .drag stay)
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

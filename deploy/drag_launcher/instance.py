@@ -62,9 +62,9 @@ def _acquire(lock: int, path: Path, say: Callable[[str], None], patience_s: floa
         except BlockingIOError:
             pass
         owner = _owner(lock)
-        if owner and alive(int(owner["pid"])):
+        if owner and alive(owner[0]):
             raise ConfigError(
-                f"DRAG runs already on {path.parent} (pid {owner['pid']}): see {owner['page']}, stop that one,"
+                f"DRAG runs already on {path.parent} (pid {owner[0]}): see {owner[1]}, stop that one,"
                 " or set DRAG_DATA_DIR, DRAG_API_PORT and DRAG_VIEWER_PORT for a second"
             )
         if time.monotonic() > deadline:
@@ -76,9 +76,11 @@ def _acquire(lock: int, path: Path, say: Callable[[str], None], patience_s: floa
         time.sleep(0.1)
 
 
-def _owner(lock: int) -> dict[str, object] | None:
+def _owner(lock: int) -> tuple[int, str] | None:
     try:
         owner = json.loads(os.pread(lock, 4096, 0))
     except ValueError:
         return None
-    return owner if isinstance(owner, dict) and isinstance(owner.get("pid"), int) and "page" in owner else None
+    if not isinstance(owner, dict) or not isinstance(owner.get("pid"), int):
+        return None
+    return owner["pid"], str(owner.get("page"))

@@ -35,7 +35,7 @@ def _reason(body: bytes) -> str | None:
     for name in ("reasons", "problems", "detail", "reason", "title"):
         value = answer.get(name)
         if isinstance(value, list) and value:
-            return "; ".join(map(str, value))
+            return "; ".join(str(item.get("what", item)) if isinstance(item, dict) else str(item) for item in value)
         if isinstance(value, str) and value:
             return value
     return None

@@ -66,13 +66,12 @@ def check_ports(settings: Settings) -> None:
                 continue
         except OSError as error:
             raise ConfigError(
-                f"cannot listen on {settings.host} port {port}: {error.strerror or error}; set DRAG_HOST or {variable(field)}"
+                f"cannot listen on {settings.host} port {port} ({error.strerror or error});"
+                f" set DRAG_HOST or {variable(field)}"
             ) from error
         holder = port_holder(port)
         by = f"by {holder}" if holder else "by a process that is not visible to this user"
-        raise ConfigError(
-            f"port {port} is taken ({by}); stop it, or set {variable(field)} to another, like {port + 10}"
-        )
+        raise ConfigError(f"port {port} is taken ({by}); stop it, or set {variable(field)}={port + 10}")
 
 
 def welcome(settings: Settings, seconds: float) -> str:
