@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from importlib import metadata
 
@@ -12,11 +11,12 @@ from werkzeug.exceptions import HTTPException
 
 from drag_shared.config import Settings
 from drag_shared.metrics import Metrics
-from drag_viewer.origins import UnusableHost, api_origin
+from drag_viewer.origins import UnusableHostError, api_origin
 
 logger = logging.getLogger(__name__)
 
 _LOG_LINE = "%s %s %d %.1f ms"
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
 _QUIET = frozenset({"/health/live", "/health/ready", "/metrics"})
 
 
@@ -28,7 +28,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
         metrics: where to count; an own set when not given.
     """
     app = Flask(__name__)
-    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = None  # `no-cache`: a new release is seen at once, its ETag spares the bytes
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = None  # `no-cache`: new releases are seen at once, ETags spare bytes
     metrics = metrics or Metrics()
     _pages(app, settings)
     _health(app, metrics)
@@ -45,10 +45,9 @@ def version() -> str:
 
 
 def size_in_words(count: int) -> str:
-    """`33.6 MB`, as the page writes sizes (decimal, like file managers)."""
-    if count < 1_000_000:
-        return f"{count / 1000:.0f} kB"
-    return f"{count / 1_000_000:.1f}".removesuffix(".0") + " MB"
+    """A bound like `33 MB`: decimal, as file managers count, and never more than what is allowed."""
+    unit, size = ("MB", 1_000_000) if count >= 1_000_000 else ("kB", 1000)
+    return f"{count // size} {unit}"
 
 
 def _pages(app: Flask, settings: Settings) -> None:
@@ -67,7 +66,7 @@ def _pages(app: Flask, settings: Settings) -> None:
     def video() -> str:
         lines = (
             "This release looks at pictures that are uploaded. It does not read live cameras yet.",
-            "To watch a camera until then, post its snapshots to the API: each picture is answered with the gauges in it.",
+            "Until then, post a camera's snapshots to the API: each picture is answered with the gauges in it.",
         )
         return render_template("message.html", title="Live cameras are not part of this release", lines=lines)
 
@@ -76,8 +75,8 @@ def _pages(app: Flask, settings: Settings) -> None:
         lines = (f"{error.description}",) if error.code != 404 else (f"There is nothing at {request.path}.",)
         return render_template("message.html", title=f"{error.code} {error.name}", lines=lines), error.code or 500
 
-    @app.errorhandler(UnusableHost)
-    def unusable(error: UnusableHost) -> tuple[str, int]:
+    @app.errorhandler(UnusableHostError)
+    def unusable(error: UnusableHostError) -> tuple[str, int]:
         return render_template("message.html", title="400 Bad Request", lines=(str(error),)), 400
 
 
@@ -98,8 +97,8 @@ def _health(app: Flask, metrics: Metrics) -> None:
 
 
 def _around(app: Flask, settings: Settings, metrics: Metrics) -> None:
-    requests = metrics.counter("http_requests", "Requests answered.", ("service", "method", "route", "status"))
-    latency = metrics.histogram("http_request_duration_seconds", "Time to answer a request.", ("service", "route"))
+    requests = metrics.counter("viewer_requests", "Requests answered.", ("route", "method", "status"))
+    latency = metrics.histogram("viewer_request_duration_seconds", "Time to answer a request.", ("route", "method"))
 
     @app.before_request
     def start() -> None:
@@ -111,17 +110,13 @@ def _around(app: Flask, settings: Settings, metrics: Metrics) -> None:
     def finish(response: Response) -> Response:
         _protect(response, g.get("api_origin"))
         took_s = time.perf_counter() - g.get("started_s", time.perf_counter())
-        route = request.url_rule.rule if request.url_rule else "other"
-        requests.labels("viewer", _method(request.method), route, str(response.status_code)).inc()
-        latency.labels("viewer", route).observe(took_s)
+        route = request.url_rule.rule if request.url_rule else "unmatched"
+        method = request.method if request.method in _METHODS else "other"  # any client can make one up
+        requests.labels(route, method, str(response.status_code)).inc()
+        latency.labels(route, method).observe(took_s)
         level = logging.DEBUG if request.path in _QUIET or response.status_code < 400 else logging.INFO
         logger.log(level, _LOG_LINE, request.method, request.path, response.status_code, took_s * 1000)
         return response
-
-
-def _method(name: str) -> str:
-    """Any client can make up a method; a label's values must stay few."""
-    return name if re.fullmatch(r"GET|HEAD|OPTIONS|POST|PUT|PATCH|DELETE", name) else "other"
 
 
 def _protect(response: Response, api: str | None) -> None:

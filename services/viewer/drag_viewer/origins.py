@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from drag_shared.config import Settings
 from drag_shared.errors import ConfigError
 
-# What may stand in a Host header: a name, an IPv4 address or a bracketed IPv6 one, and a port. It goes into the page and its
-# Content-Security-Policy, so nothing else may.
+# What may stand in a Host header: a name, an IPv4 address or a bracketed IPv6 one, and a port. It goes into the page
+# and its Content-Security-Policy, so nothing else may.
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
-class UnusableHost(Exception):
+class UnusableHostError(Exception):
     """The request's Host header is not one that an address can be made from."""
 
 
@@ -26,14 +26,14 @@ def api_origin(settings: Settings, scheme: str, host: str) -> str:
         host: the request's Host header.
 
     Raises:
-        UnusableHost: the header is not a plain host with an optional port.
+        UnusableHostError: the header is not a plain host with an optional port.
         ConfigError: `api_url` is not an http(s) origin.
     """
     if settings.api_url:
         return configured_origin(settings.api_url)
     found = _HOST.fullmatch(host)
     if not found:
-        raise UnusableHost("The Host header of this request is not a host name or address with an optional port.")
+        raise UnusableHostError("The Host header of this request is not a host name or address with an optional port.")
     return f"{scheme}://{found['name']}:{settings.api_port}"
 
 

@@ -54,9 +54,9 @@ function draw() {
   }
   const item = shown;
   const focus = document.activeElement?.closest?.("#detail [data-focus]")?.dataset.focus;
-  pane.replaceChildren(
-    ...[heading(item), trouble(item), picture(item), table(item), item.job?.timings ? timings(item.job) : null, actions(item)].filter(Boolean),
-  );
+  const figures = [table(item), item.job?.timings ? timings(item.job) : null, actions(item)];
+  const body = el("div", { class: "detail-body" }, picture(item), el("div", { class: "detail-figures" }, figures));
+  pane.replaceChildren(...[heading(item), trouble(item), body].filter(Boolean));
   if (focus) pane.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
 }
 
@@ -113,7 +113,8 @@ function table(item) {
   if (!item.job?.result) return item.deleted || item.full ? el("p", { class: "aside" }, "The result is no longer kept.") : null;
   const found = findings(item.job);
   if (found.length === 0) return el("p", { class: "aside" }, "No gauge was found. A closer or sharper picture, taken straight on, may help.");
-  const head = ["#", "Kind", "Score", "Box: left, top, right, bottom (px)"];
+  const corners = el("span", { class: "wide" }, ": left, top, right, bottom");
+  const head = ["#", "Kind", "Score", ["Box (px)", corners]];
   return el(
     "div",
     { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "What was found", "data-focus": "table" },

@@ -19,7 +19,7 @@ export function seconds(s) {
   return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
 }
 
-export const percent = (score) => `${(score * 100).toFixed(0)} %`;
+export const percent = (score) => `${(score * 100).toFixed(0)}\u00a0%`;
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });

@@ -118,13 +118,14 @@ const worker = (one) =>
     "tr",
     {},
     el("td", {}, one.service),
-    el("td", {}, el("span", { class: "lamp", "data-level": one.state === "ready" ? "good" : one.state === "failed" ? "bad" : "warn", "aria-hidden": "true" }), ` ${one.state}`, one.reason ? `: ${one.reason}` : ""),
+    el("td", { class: "number" }, el("span", { class: "lamp", "data-level": one.state === "ready" ? "good" : one.state === "failed" ? "bad" : "warn", "aria-hidden": "true" }), ` ${one.state}`, one.reason ? el("span", { class: "reason" }, one.reason) : null),
     el("td", {}, one.model ? `${one.model} ${one.model_version ?? ""}` : ""),
     el("td", { class: "mono" }, [one.host, one.pid].filter(Boolean).join(" ")),
   );
 
 function queues(report) {
-  const all = report.queues ?? {};
-  const open = all.open_jobs ?? all.open ?? all.total?.open_jobs;
-  return open === undefined ? null : el("p", { class: "panel-note" }, `${open} unfinished ${open === 1 ? "job" : "jobs"} in the queue.`);
+  if (!report.queues) return null;
+  const { open_jobs: open, dead_letters: dead } = report.queues;
+  const words = [`${open} unfinished ${open === 1 ? "job" : "jobs"}`, `${dead} dead ${dead === 1 ? "letter" : "letters"}`];
+  return el("p", { class: "panel-note" }, `${words.join(", ")}.`);
 }

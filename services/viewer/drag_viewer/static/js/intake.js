@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 
 export function intake(add) {
+  document.documentElement.dataset.touch = String(navigator.maxTouchPoints > 0);
   choosing("choose-button", "choose-input", add);
   choosing("camera-button", "camera-input", add);
   dropping(add);

@@ -39,11 +39,13 @@ export function overlay(job) {
 /** The number at a box's corner; with the kind where there is room for it. */
 function tag(finding, index, width, height) {
   const [x0, y0, x1] = finding.box;
-  const roomy = (x1 - x0) / width > 0.16;
   const inside = y0 / height < 0.07;
-  const text = roomy ? `${index + 1} ${kindName(finding)} ${percent(finding.score)}` : `${index + 1}`;
-  const label = el("span", { class: "tag", "data-kind": kindOf(finding), "data-index": index, "data-inside": inside, "aria-hidden": "true" }, text);
-  label.style.left = `${(Math.max(0, x0) / width) * 100}%`;
+  const fromRight = x0 + x1 > width;
+  const attributes = { class: "tag", "data-kind": kindOf(finding), "data-index": index, "data-inside": inside, "aria-hidden": "true" };
+  const words = el("span", { class: "tag-words", "data-roomy": (x1 - x0) / width > 0.3 }, ` ${kindName(finding)} ${percent(finding.score)}`);
+  const label = el("span", attributes, String(index + 1), (x1 - x0) / width > 0.14 ? words : null);
+  if (fromRight) label.style.right = `${(Math.max(0, width - x1) / width) * 100}%`;
+  else label.style.left = `${(Math.max(0, x0) / width) * 100}%`;
   label.style.top = `${(Math.max(0, y0) / height) * 100}%`;
   return label;
 }

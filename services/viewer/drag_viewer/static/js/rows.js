@@ -70,7 +70,7 @@ function more(item) {
   if (item.state === "sending") return item.progress < 1 ? percent(item.progress) : "waiting for the answer";
   if (item.state === "retrying") return `in ${seconds((item.retryAt - Date.now()) / 1000)}`;
   if (item.state === "done") return item.job?.result ? summary(item.job) : "";
-  return item.error ? item.error.detail || item.error.title : "";
+  return item.error ? item.error.title || item.error.detail : "";
 }
 
 function summary(job) {
