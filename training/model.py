@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.backbone import TAP_CHANNELS, Lite0
+from training.classes import LABELS
 
-LABELS = ("analog", "digital", "counter")
+
 STRIDES = (8, 16, 32)
 SIZE = 416  # side of the square input, pixels
 PAD = 114  # grey of the letterbox
