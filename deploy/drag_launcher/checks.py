@@ -117,9 +117,8 @@ def available_memory() -> int | None:
     """Bytes that new processes can have, the control group's bound included; None where nothing tells."""
     found = []
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                found.append(int(line.split()[1]) * 1024)
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
         bound = Path("/sys/fs/cgroup/memory.max").read_text().strip()
         if bound != "max":
             found.append(int(bound) - int(Path("/sys/fs/cgroup/memory.current").read_text()))

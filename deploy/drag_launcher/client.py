@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import secrets
 import time
 import urllib.error
 import urllib.parse
@@ -41,11 +42,13 @@ class Client:
         except OSError as error:
             raise ApiError(f"cannot read {path}: {error.strerror}") from error
         options = {"name": path.name, "pipeline": pipeline, "min_score": min_score}
+        # The same key on every try: an answer that got lost does not make a second job.
+        headers = {"Content-Type": media_type(data), "Idempotency-Key": secrets.token_hex(16)}
         query = urllib.parse.urlencode({name: value for name, value in options.items() if value is not None})
         for tries_left in range(_TRIES - 1, -1, -1):
             try:
-                return self._json("POST", f"/v1/images?{query}", data, {"Content-Type": media_type(data)})
-            except _Busy as busy:
+                return self._json("POST", f"/v1/images?{query}", data, headers)
+            except _BusyError as busy:
                 if not tries_left:
                     raise
                 time.sleep(min(busy.retry_after_s, 30.0))
@@ -68,9 +71,7 @@ class Client:
             if job["status"] in ENDED:
                 return job
             if left <= 0:
-                raise ApiError(
-                    f"job {job_id} is still {job['status']} after {timeout_s:g} s; see {self.address(job_id)}"
-                )
+                raise ApiError(f"job {job_id} is still {job['status']} after {timeout_s:g} s: {self.address(job_id)}")
 
     def annotated(self, job_id: str) -> bytes:
         """The picture with the overlay of its result."""
@@ -80,8 +81,13 @@ class Client:
         """Where a job can be looked at."""
         return f"{self._api}/v1/jobs/{job_id}"
 
-    def _json(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> Any:
-        return json.loads(self._call(method, path, data, headers))
+    def _json(
+        self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        answer = json.loads(self._call(method, path, data, headers))
+        if not isinstance(answer, dict):
+            raise ApiError(f"{self._api}{path} does not answer like a DRAG API")
+        return answer
 
     def _call(self, method: str, path: str, data: bytes | None = None, headers: dict[str, str] | None = None) -> bytes:
         request = urllib.request.Request(self._api + path, data, headers or {}, method=method)  # noqa: S310 - checked above
@@ -100,7 +106,7 @@ class Client:
             raise ApiError(f"cannot reach the API at {self._api} ({reason}); is it running (`drag run`)?") from error
 
 
-class _Busy(ApiError):
+class _BusyError(ApiError):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
@@ -115,7 +121,7 @@ def _refusal(error: urllib.error.HTTPError) -> ApiError:
     message = f"the API answers {error.code}: {text}"
     after = error.headers.get("Retry-After", "")
     if error.code in (429, 503) and after.isdigit():
-        return _Busy(message, float(after))
+        return _BusyError(message, float(after))
     return ApiError(message)
 
 

@@ -19,14 +19,14 @@ _PAGE_HEAD = f"""\
 
 <!-- Written by `make docs` from drag_shared/config.py. -->
 
-DRAG is configured by `DRAG_*` variables alone. Each service reads them once, at its start. A name that is not known, or a
-value that is not allowed, is refused with the nearest right name or the fix. `drag config` prints what is in force and where
-it comes from, with passwords masked; `drag config --describe` says what each is for; `drag doctor` checks that they fit the
-machine and Redis.
+DRAG is configured by `DRAG_*` variables alone. Each service reads them once, at its start. A name that is not known,
+or a value that is not allowed, is refused with the nearest right name or the fix. `drag config` prints what is in force
+and where it comes from, with passwords masked; `drag config --describe` says what each is for; `drag doctor` checks
+that they fit the machine and Redis.
 
 The variables can also stand in a file that `{ENV_FILE}` names; the environment wins over it.
-[`deploy/drag.env.example`](../deploy/drag.env.example) is such a file with every setting. Sizes are bytes, or numbers with
-`KiB`, `MiB` or `GiB`.
+[`deploy/drag.env.example`](../deploy/drag.env.example) is such a file with every setting. Sizes are bytes, or numbers
+with `KiB`, `MiB` or `GiB`.
 
 | variable | default | meaning |
 |---|---|---|
