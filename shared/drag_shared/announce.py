@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import redis
 
+from drag_shared.config import redis_address
 from drag_shared.errors import DragError
 from drag_shared.jobs import JobStore
 from drag_shared.redis_client import connect
@@ -94,7 +95,7 @@ class Announcements:
 
     def _listen_once(self) -> None:
         """Listens until the connection breaks; whoever waits re-reads once after each subscription."""
-        client = connect(self._store.settings.redis_url)
+        client = connect(redis_address(self._store.settings))
         pubsub = client.pubsub(ignore_subscribe_messages=True)
         try:
             pubsub.subscribe(*(keys.key("announce") for keys in self._store.partitions))

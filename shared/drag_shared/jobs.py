@@ -11,7 +11,7 @@ from typing import Any
 import msgpack
 
 from drag_shared import ids, wire
-from drag_shared.config import Settings
+from drag_shared.config import Settings, redis_address
 from drag_shared.errors import GoneJob, KeyConflict, QueueFull, UnknownJob
 from drag_shared.keys import UPLOADS, PartitionKeys
 from drag_shared.partitions import Limits, settle_partitions
@@ -57,8 +57,8 @@ class JobStore:
 
     @classmethod
     def open(cls, settings: Settings) -> "JobStore":
-        """A store over ``settings.redis_url``; connects on first use."""
-        return cls(Link(settings.redis_url), settings)
+        """A store over the Redis of the settings; connects on first use."""
+        return cls(Link(redis_address(settings)), settings)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -334,7 +334,7 @@ def _no_letter(dead_id: str) -> UnknownJob:
 def _accept_item(job_id: str, upload: Upload) -> dict[str, Any]:
     fields: list[str | int] = ["pipeline", upload.pipeline, "name", upload.name, "media_type", upload.media_type]
     fields += ["width", upload.width_px, "height", upload.height_px]
-    message = wire.pack(wire.UploadMessage(upload.pipeline, upload.min_score))
+    message = wire.pack(wire.UploadMessage(upload.pipeline, len(upload.data), upload.min_score))
     return {"id": job_id, "size": len(upload.data), "fields": fields, "message": message}
 
 

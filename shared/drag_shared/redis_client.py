@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import msgpack
 import redis
@@ -19,13 +18,14 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 
 from drag_shared import scripts
+from drag_shared.config import mask_url
 from drag_shared.errors import ConfigError, Unavailable
 from drag_shared.keys import PartitionKeys
 
 T = TypeVar("T")
 
 _PASSING_TYPES = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ClusterError)
-_PASSING_WORDS = ("BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYA")
+_PASSING_WORDS = tuple("BUSY CLUSTERDOWN LOADING MASTERDOWN MISCONF NOREPLICAS OOM READONLY TRYAGAIN".split())  # noqa: SIM905
 _AWAY_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM")
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 15.0
@@ -42,14 +42,6 @@ def is_passing(error: Exception) -> bool:
         text = str(error)
         return text.startswith(_PASSING_WORDS) or isinstance(error, redis.exceptions.OutOfMemoryError) or "-OOM" in text
     return False
-
-
-def masked(url: str) -> str:
-    """The URL with its password replaced by ``***``."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
 def connect(url: str) -> Any:
@@ -70,7 +62,7 @@ def connect(url: str) -> Any:
         return _ClusterOnDemand(f"{scheme.removesuffix('+cluster')}://{rest}", options)
     if scheme not in ("redis", "rediss", "unix"):
         raise ConfigError(
-            f"DRAG_REDIS_URL must be redis://, rediss://, unix:// or redis+cluster://, not {masked(url)!r}; "
+            f"DRAG_REDIS_URL must be redis://, rediss://, unix:// or redis+cluster://, not {mask_url(url)!r}; "
             "leave it empty under `make run` for the embedded server"
         )
     return redis.Redis.from_url(url, **options)
@@ -103,7 +95,7 @@ class Link:
     """
 
     def __init__(self, url: str) -> None:
-        self.url = masked(url)
+        self.url = mask_url(url)
         self.client = connect(url)
 
     def call(self, operation: Callable[[Any], T], patience_s: float = 2.0) -> T:

@@ -16,6 +16,7 @@ class UploadMessage:
 
     kind: ClassVar[str] = "upload"
     pipeline: str
+    size_bytes: int
     min_score: float | None = None
 
 

@@ -1,1 +1,1 @@
-"""The ingest service: identifies uploads and routes them to models."""
+"""Ingest workers: identify accepted pictures and hand them to the models of their pipeline."""
