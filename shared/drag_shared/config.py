@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -210,19 +210,9 @@ def variable(field: str) -> str:
 
 def mask_url(url: str) -> str:
     """The URL with `***` in place of its password, also when it stands in the query (as `unix://` has it)."""
-    if not url:
-        return url
-    try:
-        parts = urlsplit(url)
-        password = parts.password
-    except ValueError:
-        return "*** (not a URL)"
-    netloc = parts.netloc
-    if password is not None:
-        user, _, host = netloc.rpartition("@")
-        netloc = f"{user.partition(':')[0]}:***@{host}"
-    query = re.sub(r"(?i)(^|&)(password|pass|token|secret)=[^&]*", r"\1\2=***", parts.query)
-    return urlunsplit((parts.scheme, netloc, parts.path, query, quote(parts.fragment, safe="/=&%")))
+    # By text, not by urlsplit: that loses what a wrongly quoted password spills into other parts.
+    url = re.sub(r"^([a-z+]+://[^:/@]*):.*@", r"\1:***@", url, flags=re.IGNORECASE | re.DOTALL)
+    return re.sub(r"([?&](?:password|pass|token|secret)=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
 
 def printable(settings: Settings) -> dict[str, object]:
