@@ -8,7 +8,7 @@ import random
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import redis
@@ -103,15 +103,16 @@ class Announcements:
             while not self._closed.is_set():
                 message = pubsub.get_message(timeout=1.0)
                 if message is not None and isinstance(message["data"], bytes):
-                    self._wake(message["data"].decode("utf-8", "replace"))
+                    self._wake(message["data"].decode("utf-8", "replace").split())
         finally:
             pubsub.close()
             client.close()
 
-    def _wake(self, job_id: str) -> None:
+    def _wake(self, job_ids: Iterable[str]) -> None:
         with self._lock:
-            for event in self._waiting.get(job_id, ()):
-                event.set()
+            for job_id in job_ids:
+                for event in self._waiting.get(job_id, ()):
+                    event.set()
 
     def _wake_all(self) -> None:
         with self._lock:

@@ -137,7 +137,7 @@ class Consumer:
                 if rows:
                     return rows
             block_ms = min(block_ms, 20)
-        return self._read_group(order[0], ">", count, block_ms)
+        return self._read_group(order[0], ">", count, block_ms if block_ms > 0 else None)  # 0 would wait for ever
 
     def _read_group(self, keys: PartitionKeys, start: str, count: int, block_ms: int | None) -> Rows:
         streams = {keys.key(self.stream): start}

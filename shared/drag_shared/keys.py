@@ -1,4 +1,4 @@
-"""Every Redis key of DRAG: its name, type, owner and time to live.
+r"""Every Redis key of DRAG: its name, type, owner and time to live.
 
 A **partition** is one hash slot: all keys about a job share the tag ``{pN}``, so that one script can touch them all,
 on a single Redis as on a Redis Cluster. What is not about jobs lives under ``{control}``.
@@ -16,11 +16,13 @@ key (after ``drag:{pN}:``)     type    what it holds; who writes it             
 ``streams``                    set     names of the work streams below                 for ever
 ``uploads``                    stream  accepted jobs, for the group ``ingest``         until acknowledged
 ``frames:<model>``             stream  work of one model, for the group ``inference``  until acknowledged
-``job:<id>``                   hash    the record: status, facts, parts, result        from the end: ``result_ttl_s``
-``blob:<id>``                  string  the picture's bytes, as uploaded                from the end: ``result_ttl_s``
-``idempotency:<key>``          string  packed digest and job ids                       from the end: ``result_ttl_s``
-``announce``                   channel  ids of jobs that ended                         -
+``job:<id>``                   hash    the record: status, facts, parts, result        from the end: ``result_ttl_s`` *
+``blob:<id>``                  string  the picture's bytes, as uploaded                from the end: ``result_ttl_s`` *
+``idempotency:<key>``          string  packed digest and job ids                       from the end: its own setting
+``announce``                   channel  ids of jobs that ended, with blanks between    -
 =============================  ======  ==============================================  ================================
+
+\* or until the byte budget drops it; the script ``tend`` takes away what is past either.
 
 =============================  ======  ==============================================  ================================
 key (after ``drag:{control}:``)  type  what it holds; who writes it                    time to live

@@ -32,7 +32,6 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     consumer = Consumer(link, UPLOADS, INGEST_GROUP, name, settings)
     metrics = Metrics()
     endpoint = metrics.serve(settings.host)
-    worker = IngestWorker(consumer, load_pipelines(settings.models_dir), settings.max_pixels, metrics)
     started_ms = time.time_ns() // 1_000_000
 
     def describe() -> WorkerInfo:
@@ -49,6 +48,8 @@ def serve(settings: Settings, stop: threading.Event) -> None:
             started_ms=started_ms,
         )
 
+    pipelines = load_pipelines(settings.models_dir)
+    worker = IngestWorker(consumer, pipelines, settings.max_pixels, metrics, lambda: presence.soon())
     every_s = min(BEAT_EVERY_S, settings.lease_ms / 3000)
     presence = Presence(Registry(link), describe, every_s, also=consumer.renew)
     presence.start()

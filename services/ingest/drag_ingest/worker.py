@@ -4,7 +4,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from drag_imaging.header import NeedMore
 from drag_ingest.routing import route_upload
@@ -30,12 +30,18 @@ class IngestWorker:
         pipelines: by name.
         max_pixels: largest picture, width times height.
         metrics: this process's.
+        changed: called when `connected` changes.
     """
 
     def __init__(
-        self, consumer: Consumer, pipelines: Mapping[str, Pipeline], max_pixels: int, metrics: Metrics
+        self,
+        consumer: Consumer,
+        pipelines: Mapping[str, Pipeline],
+        max_pixels: int,
+        metrics: Metrics,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self._consumer, self._pipelines, self._max_pixels = consumer, pipelines, max_pixels
+        self._consumer, self._pipelines, self._max_pixels, self._changed = consumer, pipelines, max_pixels, changed
         self._uploads = metrics.counter("ingest_uploads", "Uploads by what became of them.", ["outcome"])
         self._step_seconds = metrics.histogram("ingest_step_seconds", "Time from reading a batch to settling it.")
         self.connected = False
@@ -45,15 +51,20 @@ class IngestWorker:
         pause_s = 0.05
         while not stop.is_set():
             try:
-                self.step()
-                self.connected = True
+                self.step(BLOCK_MS if self.connected else 0)
+                self._set_connected(True)
                 pause_s = 0.05
             except Unavailable as error:
                 if self.connected:
                     log.warning("waiting for Redis: %s", error)
-                self.connected = False
+                self._set_connected(False)
                 stop.wait(random.uniform(0.5, 1.0) * pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def _set_connected(self, connected: bool) -> None:
+        if connected != self.connected:
+            self.connected = connected
+            self._changed()
 
     def step(self, block_ms: int = BLOCK_MS) -> int:
         """One batch, waiting at most ``block_ms`` for it; answers how many uploads it held.

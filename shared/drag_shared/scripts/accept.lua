@@ -22,18 +22,21 @@ for i, job in ipairs(jobs) do size = size + job.size; ids[i] = job.id end
 local open, open_bytes = call('ZCARD', K.open), counted('open_bytes')
 if open + #jobs > request.max_jobs or open_bytes + size > request.max_bytes then return {'full', open, open_bytes} end
 
+local by_time, by_name = {}, {}
 for i, job in ipairs(jobs) do
   call('SET', K.blob .. job.id, ARGV[i + 1])
   call('HSET', K.job .. job.id, 'status', 'queued', 'created', now, 'size', job.size, 'image', 1, unpack(job.fields))
   if request.key then call('HSET', K.job .. job.id, 'idempotency', request.key) end
-  call('ZADD', K.open, now, job.id)
-  call('ZADD', K.jobs, 0, job.id)
+  by_time[2 * i - 1], by_time[2 * i] = now, job.id
+  by_name[2 * i - 1], by_name[2 * i] = 0, job.id
   append(K.prefix .. request.stream, job.id, request.upload_part, 0, job.message)
 end
+call('ZADD', K.open, unpack(by_time))
+call('ZADD', K.jobs, unpack(by_name))
 if request.key then
   call('SET', K.idempotency .. request.key, cmsgpack.pack({digest = request.digest, ids = ids}))
 end
 count('accepted', #jobs)
 count('open_bytes', size)
-write_counts()
+write_changes()
 return {'accepted'}

@@ -5,5 +5,5 @@
 local fields = entry_fields(K.dead, request.letter)
 if not fields then return 0 end
 drop_letter(request.letter, fields, request.limits)
-write_counts()
+write_changes()
 return 1

@@ -14,12 +14,18 @@ local call = redis.call
 local clock = call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
--- Counters add up here and are written once, by write_counts, at the end of a script.
-local counts = {}
+-- What a batch changes in the ledger and the indexes adds up here; write_changes writes it, with one call for each.
+local counts, closed, ended, pictures = {}, {}, {}, {}
 local function count(field, n) counts[field] = (counts[field] or 0) + n end
-local function write_counts()
+local function write_changes()
   for field, n in pairs(counts) do if n ~= 0 then call('HINCRBY', K.ledger, field, n) end end
-  counts = {}
+  if #closed > 0 then
+    call('ZREM', K.open, unpack(closed))
+    call('PUBLISH', K.announce, table.concat(closed, ' '))
+  end
+  if #ended > 0 then call('ZADD', K.ended, unpack(ended)) end
+  if #pictures > 0 then call('ZADD', K.pictures, unpack(pictures)) end
+  counts, closed, ended, pictures = {}, {}, {}, {}
 end
 local function counted(field) return tonumber(call('HGET', K.ledger, field) or 0) end
 
@@ -55,16 +61,15 @@ local function remove_picture(id)
   call('HDEL', K.job .. id, 'image')
 end
 
--- The time to live of an ended job begins: its record and picture count against the budgets from here on.
+-- The time to live of an ended job begins: its record and picture count against the budgets from here on, and sweep
+-- takes them away.
 local function retain(id, size, record_bytes, has_image, limits, idempotency)
-  local key = K.job .. id
-  call('HSET', key, 'record_bytes', record_bytes)
-  call('PEXPIRE', key, limits.ttl_ms)
-  call('ZADD', K.ended, now, id .. ':' .. record_bytes)
+  ended[#ended + 1] = now
+  ended[#ended + 1] = id .. ':' .. record_bytes
   count('record_bytes', record_bytes)
   if has_image then
-    call('PEXPIRE', K.blob .. id, limits.ttl_ms)
-    call('ZADD', K.pictures, now, id .. ':' .. size)
+    pictures[#pictures + 1] = now
+    pictures[#pictures + 1] = id .. ':' .. size
     count('picture_bytes', size)
   end
   if idempotency then call('PEXPIRE', K.idempotency .. idempotency, limits.idempotency_ms) end
@@ -75,10 +80,9 @@ local function finish(id, status, size, fields)
   fields[#fields + 1] = 'status'; fields[#fields + 1] = status
   fields[#fields + 1] = 'ended'; fields[#fields + 1] = now
   call('HSET', K.job .. id, unpack(fields))
-  call('ZREM', K.open, id)
+  closed[#closed + 1] = id
   count(status, 1)
   count('open_bytes', -size)
-  call('PUBLISH', K.announce, id)
 end
 
 local RECORD_BYTES = 900  -- what a record without its result takes, with its places in the indexes (measured)
@@ -150,7 +154,7 @@ end
 -- Keeps ended jobs and dead letters within their time to live and byte budgets. limits: ttl_ms, idempotency_ms,
 -- picture_bytes, record_bytes, dead_bytes. At most `limit` of each, so that a script stays short.
 local function sweep(limits, limit)
-  write_counts()
+  write_changes()
   local horizon = now - limits.ttl_ms
   evict(K.pictures, 'picture_bytes', limits.picture_bytes, horizon, limit, remove_picture)
   evict(K.ended, 'record_bytes', limits.record_bytes, horizon, limit, forget)
@@ -162,6 +166,6 @@ local function sweep(limits, limit)
       excess = excess - tonumber(fields.bytes or 0)
       drop_letter(found[1], fields, limits)
     end
-    write_counts()
+    write_changes()
   end
 end

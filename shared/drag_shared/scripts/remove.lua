@@ -4,7 +4,7 @@
 -- answer:  1, or 0 when the job is not known
 -- holds:   what is still delivered of a cancelled job finds it ended and is dropped.
 local key = K.job .. request.job
-local job = call('HMGET', key, 'status', 'size', 'image', 'dead', 'ended', 'record_bytes', 'idempotency')
+local job = call('HMGET', key, 'status', 'size', 'image', 'dead', 'idempotency')
 if not job[1] then return 0 end
 local size = tonumber(job[2])
 if job[4] then
@@ -12,7 +12,7 @@ if job[4] then
   if fields then drop_letter(job[4], fields, request.limits) end
 elseif is_open(job[1]) then
   finish(request.job, 'cancelled', size, {})
-  retain(request.job, size, RECORD_BYTES, false, request.limits, job[7])
+  retain(request.job, size, RECORD_BYTES, false, request.limits, job[5])
 elseif job[3] then
   call('ZREM', K.pictures, request.job .. ':' .. size)
   count('picture_bytes', -size)
@@ -23,5 +23,5 @@ for _, field in ipairs(call('HKEYS', key)) do
   if kind == 'r:' or kind == 'e:' or kind == 't:' then call('HDEL', key, field) end
 end
 call('HSET', key, 'removed', 1)
-write_counts()
+write_changes()
 return 1

@@ -17,5 +17,5 @@ call('XDEL', K.dead, request.letter)
 count('requeued', 1)
 count('open_bytes', tonumber(job[2]))
 count('dead_bytes', -tonumber(fields.bytes))
-write_counts()
+write_changes()
 return {'requeued', id}

@@ -30,5 +30,5 @@ if fields then
   end
 end
 acknowledge(stream, request.group, {request.entry})
-write_counts()
+write_changes()
 return answer

@@ -22,7 +22,7 @@ for _ = 1, 10 do
       if attempts < request.max_attempts then return {cursor, found[1], job, part, attempts, message} end
       bury(job, part, attempts, request.stream, message, request.cause, history)
       acknowledge(stream, request.group, {found[1]})
-      write_counts()
+      write_changes()
     end
   end
   if cursor == '0-0' then break end
