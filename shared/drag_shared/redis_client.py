@@ -24,9 +24,18 @@ from drag_shared.keys import PartitionKeys
 
 T = TypeVar("T")
 
-_PASSING_TYPES = (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ClusterError)
+_PASSING_TYPES = (
+    redis.ConnectionError,
+    redis.TimeoutError,
+    redis.exceptions.ClusterError,
+    redis.exceptions.RedisClusterException,  # no RedisError: no node of the cluster answers, a slot has no master
+    # redis-py takes the word off the text of those that it has a type for.
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
+    redis.exceptions.OutOfMemoryError,
+)
 _PASSING_WORDS = tuple("BUSY CLUSTERDOWN LOADING MASTERDOWN MISCONF NOREPLICAS OOM READONLY TRYAGAIN".split())  # noqa: SIM905
-_AWAY_WORDS = ("NOAUTH", "WRONGPASS", "NOPERM")
+_REFUSED_TYPES = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 15.0
 
@@ -40,7 +49,7 @@ def is_passing(error: Exception) -> bool:
     if isinstance(error, redis.ResponseError):
         # An error inside a script keeps the server's word, at the start or after the script's place.
         text = str(error)
-        return text.startswith(_PASSING_WORDS) or isinstance(error, redis.exceptions.OutOfMemoryError) or "-OOM" in text
+        return text.startswith(_PASSING_WORDS) or "-OOM" in text
     return False
 
 
@@ -110,8 +119,8 @@ class Link:
         while True:
             try:
                 return operation(self.client)
-            except redis.RedisError as error:
-                if isinstance(error, redis.exceptions.AuthenticationError) or str(error).startswith(_AWAY_WORDS):
+            except (redis.RedisError, redis.exceptions.RedisClusterException) as error:
+                if isinstance(error, _REFUSED_TYPES):
                     text = f"Redis at {self.url} refuses our login ({error}): check DRAG_REDIS_URL"
                     raise ConfigError(text) from error
                 if not is_passing(error):
