@@ -1,4 +1,7 @@
-/** Waiting for jobs to end: two long polls at most, this page's own pictures first, and patience while the API is away. */
+/**
+ * Waiting for jobs to end: two polls at most, this page's own pictures first, and patience while the API is away.
+ * One poll may stay long with its job; the other takes turns, so that no job that lasts keeps news of the rest away.
+ */
 
 import { getJob } from "./api.js";
 import { announce } from "./dom.js";
@@ -9,7 +12,7 @@ import { store } from "./store.js";
 
 const POLLS = 2; // a browser has six connections to one host: three send, one asks for health
 const LONG_S = 20;
-const SHORT_S = 2; // when more jobs wait than polls: take turns
+const ROUND_S = 4; // within which each of the others had its turn
 const PAUSE_MS = 250; // before the same job is asked for again
 
 const waiting = new Map();
@@ -37,9 +40,12 @@ function pump() {
   }
 }
 
+/** How long a poll may wait when others are waiting for their turn (s). */
+const turn = () => Math.min(2, Math.max(0.25, ROUND_S / (waiting.size + 1)));
+
 async function poll(item) {
-  polling.set(item.key, item);
-  const wait = waiting.size + polling.size > POLLS ? SHORT_S : LONG_S;
+  const wait = [...polling.values()].includes(LONG_S) ? turn() : LONG_S;
+  polling.set(item.key, wait);
   const before = performance.now();
   try {
     const job = await getJob(item.id, wait);
