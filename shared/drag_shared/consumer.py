@@ -117,15 +117,7 @@ class Consumer:
         self._partitions = partitions
 
     def _make_group(self, keys: PartitionKeys) -> None:
-        def make(client: Any) -> None:
-            try:
-                client.xgroup_create(keys.key(self.stream), self.group, id="0", mkstream=True)
-            except redis.ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
-            client.sadd(keys.key("streams"), self.stream)
-
-        self.link.call(make, 0)
+        self.link.script("join", keys, {"stream": self.stream, "group": self.group}, patience_s=0)
 
     def _read_new(self, count: int, block_ms: int) -> Rows:
         """``(partition, id, fields)`` of new entries: asks every partition without waiting, then waits at one."""

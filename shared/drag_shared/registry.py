@@ -16,12 +16,12 @@ FORGOTTEN_MS = 60_000
 BEAT_EVERY_S = 2.0
 
 # Stamps and stores in one step, by the server's clock; the one place where a worker's row is written.
-_BEAT = """
+_BEAT = """#!lua flags=allow-oom
 local t = redis.call('TIME')
 redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack({t[1] * 1000 + math.floor(t[2] / 1000), ARGV[2]}))
 return 1
 """
-_READ = """
+_READ = """#!lua flags=allow-oom
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local rows = redis.call('HGETALL', KEYS[1])

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- leave: deletes consumers that hold nothing: the named one, or all that were idle for idle_ms.
 -- request: stream, group, consumer (optional), idle_ms
 -- answer:  number of consumers deleted

@@ -1,4 +1,4 @@
-#!lua
+#!lua flags=allow-oom
 -- renew: starts the leases of what a consumer holds anew.
 -- request: stream, group, consumer, entries (what it believes to hold)
 -- answer:  the entries among them that it holds no longer
