@@ -131,12 +131,11 @@ def turn_upright(picture: Picture, orientation: int) -> Picture:
 
 
 def _decode_jpeg(data: bytes, header: ImageHeader, reduction: int, buffer: DecodeBuffer | None) -> Picture:
-    if header.channels == 4:
-        return _reduced_by_opencv(data, reduction)
     width, height = -(-header.width_px // reduction), -(-header.height_px // reduction)
     memory = buffer.lend(width * height * 3) if buffer is not None else None
     try:
-        _check_jpeg_size(data, header)
+        if _jpeg_colours(data, header) in ("CMYK", "YCCK"):
+            return _reduced_by_opencv(data, reduction)
         picture: Picture = simplejpeg.decode_jpeg(
             data, "BGR", min_width=width if reduction > 1 else 0, buffer=memory, strict=True
         )
@@ -150,14 +149,15 @@ def _decode_jpeg(data: bytes, header: ImageHeader, reduction: int, buffer: Decod
     return picture
 
 
-def _check_jpeg_size(data: bytes, header: ImageHeader) -> None:
-    """Two frame headers in one file must not get a large picture past the check of a small one."""
-    height, width, _, _ = simplejpeg.decode_jpeg_header(data, strict=False)
+def _jpeg_colours(data: bytes, header: ImageHeader) -> str:
+    """The colour space; two frame headers in one file must not get a large picture past the check of a small one."""
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     if (width, height) != (header.width_px, header.height_px):
         raise ImageError(
             "damaged",
             f"The JPEG has two sizes: {width} x {height} and {header.width_px} x {header.height_px}; save it again.",
         )
+    return str(colours)
 
 
 def _reduced_by_opencv(data: bytes, reduction: int) -> Picture:

@@ -67,7 +67,7 @@ class LatencyHistogram:
     def summary(self) -> dict[str, float]:
         """Mean, min, max and percentiles in milliseconds, for people and JSON."""
         if self.count == 0:
-            return {name: 0.0 for name in ("mean_ms", "min_ms", "max_ms", *(f"p{p}_ms" for p in PERCENTILES))}
+            return dict.fromkeys(("mean_ms", "min_ms", "max_ms", *(f"p{p}_ms" for p in PERCENTILES)), 0.0)
         return {
             "mean_ms": round(self.total_ms / self.count, 3),
             "min_ms": round(self.min_ms, 3),
@@ -100,8 +100,8 @@ class LatencyHistogram:
 class ModelStatistics:
     """What one worker, or several together, did with a model. Thread safe.
 
-    Queue time is what a picture waited between its delivery to the worker and the start of its inference, apart from
-    its own fetching and decoding; compute time is the share of its batch's inference.
+    Queue time is what a picture waited between its entry in the model's stream and the start of its inference, apart
+    from its own fetching and decoding; compute time is its batch's inference; latency is both and all between.
 
     Args:
         clock: seconds, never set back.
@@ -125,7 +125,7 @@ class ModelStatistics:
 
         Args:
             waits_ms: of each picture, its queue time.
-            compute_ms: of each picture, its share of the batch's inference.
+            compute_ms: what the batch's inference took.
         """
         waits = list(waits_ms)
         with self._lock:
@@ -226,7 +226,7 @@ class ModelStatistics:
             self._recent.popleft()
 
     def _throughput(self) -> float:
-        now_s = self._clock()
+        now_s: float = self._clock()
         self._forget(int(now_s))
         seconds = min(float(_WINDOW_S), max(1.0, now_s - self._start_s))
         return sum(pictures for _, pictures in self._recent) / seconds

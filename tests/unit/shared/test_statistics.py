@@ -6,9 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from drag_shared.statistics import LatencyHistogram, ModelStatistics
 from hypothesis import given
 from hypothesis import strategies as st
+
+from drag_shared.statistics import LatencyHistogram, ModelStatistics
 
 DURATIONS = st.lists(st.floats(0.002, 100_000), min_size=1, max_size=200)
 

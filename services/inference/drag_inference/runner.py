@@ -1,0 +1,97 @@
+"""What every back end does for a worker, and the choice between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from drag_inference.repository import ModelSpec
+from drag_shared.errors import ConfigError, RetryableInferenceError
+
+Batch = npt.NDArray[Any]
+"""`spec.input.batch_shape(count)` of `spec.input.dtype`."""
+
+Output = npt.NDArray[np.float32]
+
+
+class DeviceFault(RetryableInferenceError):  # noqa: N818 - the name says the state
+    """The device is in a state that does not pass: the worker hands its work back, uncounted, and ends."""
+
+
+class ModelRunner(Protocol):
+    """One model on one device; also a context manager that activates and deactivates.
+
+    Attributes:
+        spec: the model.
+        slots: how many threads may call `infer` at once, each with a batch of its own.
+        backend: its name, like `onnxruntime-cpu`.
+    """
+
+    spec: ModelSpec
+    slots: int
+    backend: str
+
+    def activate(self) -> None:
+        """Loads the network.
+
+        Raises:
+            ModelError: the file is no network, or its inputs and outputs are not as declared.
+        """
+
+    def allocate(self, count: int) -> Batch:
+        """Memory for a batch of `count`, of the kind that the device likes; the caller fills and keeps it.
+
+        It is valid until `deactivate`; `infer` takes it, or a view of its first pictures.
+        """
+
+    def infer(self, batch: Batch) -> Output:
+        """Runs the network.
+
+        Returns:
+            What the declared head says; for `yolov8` `(N, 4 + labels, anchors)` float32. It belongs to the caller.
+
+        Raises:
+            RetryableInferenceError: another try may succeed; `DeviceFault`: not on this device.
+            PermanentInferenceError: it never will with this input.
+        """
+
+    def deactivate(self) -> None:
+        """Frees everything; twice does no harm."""
+
+    def __enter__(self) -> Self:
+        """Activates."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Deactivates."""
+
+
+def _onnxruntime_cpu(spec: ModelSpec, threads: int) -> ModelRunner:
+    from drag_inference.runners.onnxruntime_cpu import OnnxRuntimeCpuRunner  # only a back end in use loads its library
+
+    return OnnxRuntimeCpuRunner(spec, threads)
+
+
+_BACKENDS: Final[dict[str, Callable[[ModelSpec, int], ModelRunner]]] = {"onnxruntime-cpu": _onnxruntime_cpu}
+
+
+def select_backend(backend: str, spec: ModelSpec, threads: int) -> ModelRunner:
+    """Makes the runner for a model, not yet active.
+
+    Args:
+        backend: a name, or `auto` for the best that is there.
+        spec: the model.
+        threads: of the CPU, for back ends that run on it.
+
+    Raises:
+        ConfigError: there is no such back end.
+    """
+    name = "onnxruntime-cpu" if backend == "auto" else backend
+    if name not in _BACKENDS:
+        raise ConfigError(f"DRAG_BACKEND: expected auto or {', '.join(_BACKENDS)}, not {backend!r}")
+    return _BACKENDS[name](spec, threads)
