@@ -12,15 +12,27 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-import msgpack
 import redis
 
 from drag_shared import wire
 from drag_shared.config import Settings
 from drag_shared.errors import NewerWireError, Unavailable, WireError
-from drag_shared.jobs import ROOT_PART, UPLOAD_PART
-from drag_shared.keys import PartitionKeys, frames_stream
-from drag_shared.outcomes import Advanced, Dropped, Entry, Failed, HandedBack, Outcome, Retry, Routed
+from drag_shared.keys import PartitionKeys
+from drag_shared.outcomes import (
+    SCRIPT,
+    Advanced,
+    Dropped,
+    Entry,
+    Failed,
+    HandedBack,
+    Outcome,
+    Retry,
+    Routed,
+    advance_item,
+    backoff_ms,
+    item_of,
+    route_item,
+)
 from drag_shared.partitions import Limits, settle_partitions
 from drag_shared.redis_client import Link
 
@@ -65,7 +77,7 @@ class Consumer:
         self._cursors: dict[int, str] = {}
         self._reply_lost = False
         self._newer_until_s = 0.0
-        self._closed = False
+        self._closed = threading.Event()
 
     # -- state -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +99,7 @@ class Consumer:
         An entry with ``attempt > 0`` is the only element of its list, and comes only while nothing else is held.
         Retries that became due, what dead consumers left and broken messages are seen to on the way.
         """
-        if self._closed:
+        if self._closed.is_set():
             return []
         try:
             self._join()
@@ -95,13 +107,29 @@ class Consumer:
                 self._tend()
             if self._reply_lost:
                 self._recover()
-            if self._alone or self._orphans:
-                return self._next_alone(block_ms)
-            return self._sort(self._read_new(count, block_ms))
+            if self._alone or self._orphans or any(entry.attempt > 0 for entry in list(self._held.values())):
+                entries = self._next_alone(block_ms)
+            else:
+                entries = self._sort(self._read_new(count, block_ms))
         except Unavailable:
             self._reply_lost = True
-            self._claim_at_s = time.monotonic() + self.settings.lease_ms / 1000
+            self._pause_claims()
             raise
+        except redis.ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            for keys in self._partitions:
+                self._make_group(keys)  # Redis lost its data
+            return []
+        if self._closed.is_set():  # meanwhile, by another thread
+            self.close()
+            return []
+        return entries
+
+    def _pause_claims(self) -> None:
+        """After an outage nobody claims for one lease: the others could not renew theirs either."""
+        self._orphans = False
+        self._claim_at_s = time.monotonic() + self.settings.lease_ms / 1000
 
     def _join(self) -> None:
         """Makes the group in every partition, once."""
@@ -133,28 +161,31 @@ class Consumer:
 
     def _read_group(self, keys: PartitionKeys, start: str, count: int, block_ms: int | None) -> Rows:
         streams = {keys.key(self.stream): start}
-        try:
-            answer = self.link.ask(
-                "xreadgroup", self.group, self.name, streams, count=count, block=block_ms, patience_s=0
-            )
-        except redis.ResponseError as error:
-            if not str(error).startswith("NOGROUP"):
-                raise
-            self._make_group(keys)  # Redis lost its data
-            return []
+        answer = self.link.ask("xreadgroup", self.group, self.name, streams, count=count, block=block_ms, patience_s=0)
         return [(keys.partition, entry_id, fields) for _, rows in answer or () for entry_id, fields in rows]
 
     def _sort(self, rows: Rows) -> list[Entry]:
-        """Takes delivered rows into the table; answers those that may run together."""
-        together = []
+        """Takes delivered rows into the table; answers those that may run together.
+
+        Of those that must run alone it keeps one and gives the others back: were they held and the one killed us,
+        an attempt would be counted against each.
+        """
+        together: list[Entry] = []
+        spare: list[Entry] = []
         for partition, entry_id, fields in rows:
             entry = self._take(partition, entry_id.decode(), fields or {})
             if entry is None:
                 continue
-            if entry.attempt > 0:
+            if entry.attempt == 0:
+                together.append(entry)
+            elif not self._alone:
                 self._alone.append(entry)
             else:
-                together.append(entry)
+                spare.append(entry)
+        if spare:
+            self._run("hand_back", spare[0].partition, delay_ms=0, items=[item_of(entry) for entry in spare])
+            for entry in spare:
+                self._release((entry.partition, entry.entry_id))
         return together if together or not self._alone else self._next_alone(0)
 
     def _take(self, partition: int, entry_id: str, fields: dict[bytes, bytes], attempt: int = 0) -> Entry | None:
@@ -168,7 +199,7 @@ class Consumer:
             self._newer_until_s = time.monotonic() + NEWER_MEMORY_S
             log.warning("handed back job %s: %s", job_id, error)
             item = {"entry": entry_id, "job": job_id, "part": part}
-            self._run("hand_back", partition, delay_ms=NEWER_PAUSE_MS, max_hand_backs=10**9, items=[item])
+            self._run("hand_back", partition, delay_ms=NEWER_PAUSE_MS, items=[item])
             return None
         except (WireError, ValueError) as error:
             log.error("buried a broken message of job %r: %s", job_id, error)
@@ -261,9 +292,13 @@ class Consumer:
             if now_s - entry.received_s < HELD_AT_MOST_S:
                 entries[partition].append(entry_id)
         lost = set()
-        for partition, mine in entries.items():
-            for entry_id in self._run("renew", partition, entries=mine):
-                lost |= self._release((partition, entry_id.decode()))
+        try:
+            for partition, mine in entries.items():
+                for entry_id in self._run("renew", partition, entries=mine):
+                    lost |= self._release((partition, entry_id.decode()))
+        except Unavailable:
+            self._pause_claims()
+            raise
         return lost
 
     def _release(self, key: tuple[int, str]) -> set[str]:
@@ -303,7 +338,7 @@ class Consumer:
         """
         groups: dict[tuple[str, int], list[Outcome]] = defaultdict(list)
         for outcome in outcomes:
-            groups[_SCRIPT[type(outcome)], outcome.entry.partition].append(outcome)
+            groups[SCRIPT[type(outcome)], outcome.entry.partition].append(outcome)
         for (script, partition), group in groups.items():
             for start in range(0, len(group), SETTLE_LIMIT):
                 chunk = group[start : start + SETTLE_LIMIT]
@@ -312,31 +347,11 @@ class Consumer:
                     self._release((partition, outcome.entry.entry_id))
 
     def _route(self, partition: int, outcomes: Sequence[Routed]) -> None:
-        items = [
-            _item(outcome.entry)
-            | {
-                "part": ROOT_PART,
-                "stream": frames_stream(outcome.model),
-                "message": wire.pack(outcome.message),
-                "fields": [part for pair in outcome.fields.items() for part in pair],
-            }
-            for outcome in outcomes
-        ]
-        self._run("route", partition, items=items)
+        self._run("route", partition, items=[route_item(outcome) for outcome in outcomes])
 
     def _advance(self, partition: int, outcomes: Sequence[Advanced | Failed]) -> None:
         now_s = time.monotonic()
-        items = []
-        for outcome in outcomes:
-            item = _item(outcome.entry)
-            if isinstance(outcome, Advanced):
-                held_ms = round((now_s - outcome.entry.received_s) * 1000, 2)
-                item["result"] = msgpack.packb(outcome.result)
-                item["timings"] = msgpack.packb({**outcome.timings, "held": held_ms})
-            else:
-                item["error"] = msgpack.packb({"code": outcome.code, "detail": outcome.detail})
-                item["fatal"] = outcome.entry.part in (UPLOAD_PART, ROOT_PART)
-            items.append(item)
+        items = [advance_item(outcome, now_s) for outcome in outcomes]
         self._run("advance", partition, items=items, limits=self._limits)
 
     def _retry(self, partition: int, outcomes: Sequence[Retry]) -> None:
@@ -345,22 +360,18 @@ class Consumer:
             answer = self._run(
                 "retry",
                 partition,
-                **_item(entry),
+                **item_of(entry),
                 cause=outcome.cause,
-                delay_ms=self._backoff_ms(entry.attempt),
+                delay_ms=backoff_ms(entry.attempt, self.settings),
                 max_attempts=self.settings.max_attempts,
             )
             attempt = entry.attempt + 1
             log.warning("job %s: attempt %d failed (%s): %s", entry.job_id, attempt, answer.decode(), outcome.cause)
 
-    def _backoff_ms(self, attempt: int) -> int:
-        """Doubles with each attempt up to the longest pause; half of it is chance."""
-        longest_ms: int = min(self.settings.retry_max_ms, self.settings.retry_base_ms << min(attempt, 20))
-        return max(1, round(random.uniform(0.5, 1.0) * longest_ms))
-
     def _hand_back(self, partition: int, outcomes: Sequence[HandedBack]) -> None:
-        items = [_item(outcome.entry) for outcome in outcomes]
-        self._run("hand_back", partition, items=items, delay_ms=0, max_hand_backs=self.settings.max_hand_backs)
+        items = [item_of(outcome.entry) for outcome in outcomes]
+        bounds = {"max_hand_backs": self.settings.max_hand_backs, "max_attempts": self.settings.max_attempts}
+        self._run("hand_back", partition, items=items, delay_ms=0, **bounds)
 
     def _acknowledge(self, partition: int, outcomes: Sequence[Dropped]) -> None:
         self._run("acknowledge", partition, entries=[outcome.entry.entry_id for outcome in outcomes])
@@ -372,10 +383,12 @@ class Consumer:
 
     def close(self) -> None:
         """Hands back what is held and leaves the group; when Redis is away, others take over after the lease."""
-        self._closed = True
+        self._closed.set()
         deadline_s = time.monotonic() + CLOSE_PATIENCE_S
         while True:
             try:
+                if self._reply_lost:
+                    self._recover()
                 self.settle([HandedBack(entry) for entry in list(self._held.values())])
                 for keys in self._partitions:
                     self._run("leave", keys.partition, idle_ms=0)
@@ -385,17 +398,3 @@ class Consumer:
                     log.warning("left %d entries to others after the lease: %s", self.held, error)
                     return
                 time.sleep(random.uniform(0.05, 0.2))
-
-
-_SCRIPT: dict[type[Outcome], str] = {
-    Routed: "route",
-    Advanced: "advance",
-    Failed: "advance",
-    Retry: "retry",
-    HandedBack: "hand_back",
-    Dropped: "acknowledge",
-}
-
-
-def _item(entry: Entry) -> dict[str, Any]:
-    return {"entry": entry.entry_id, "job": entry.job_id, "part": entry.part}

@@ -1,10 +1,16 @@
-"""What a consumer receives (`Entry`) and what it can say of it (the outcomes), as plain data."""
+"""What a consumer receives (`Entry`) and what it can say of it (the outcomes), as plain data and as scripts want it."""
 
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from drag_shared.wire import Message
+import msgpack
+
+from drag_shared.config import Settings
+from drag_shared.jobs import ROOT_PART, UPLOAD_PART
+from drag_shared.keys import frames_stream
+from drag_shared.wire import Message, pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +84,44 @@ class Dropped:
 
 
 Outcome = Routed | Advanced | Failed | Retry | HandedBack | Dropped
+SCRIPT: dict[type[Outcome], str] = {
+    Routed: "route",
+    Advanced: "advance",
+    Failed: "advance",
+    Retry: "retry",
+    HandedBack: "hand_back",
+    Dropped: "acknowledge",
+}
+
+
+def item_of(entry: Entry) -> dict[str, Any]:
+    """What every script wants to know of an entry."""
+    return {"entry": entry.entry_id, "job": entry.job_id, "part": entry.part}
+
+
+def route_item(outcome: Routed) -> dict[str, Any]:
+    """An item of the script `route`."""
+    return item_of(outcome.entry) | {
+        "from": outcome.entry.part,
+        "part": ROOT_PART,
+        "stream": frames_stream(outcome.model),
+        "message": pack(outcome.message),
+        "fields": [part for pair in outcome.fields.items() for part in pair],
+    }
+
+
+def advance_item(outcome: Advanced | Failed, now_s: float) -> dict[str, Any]:
+    """An item of the script `advance`; ``now_s`` is `time.monotonic`."""
+    item = item_of(outcome.entry)
+    if isinstance(outcome, Failed):
+        fatal = outcome.entry.part in (UPLOAD_PART, ROOT_PART)
+        return item | {"error": msgpack.packb({"code": outcome.code, "detail": outcome.detail}), "fatal": fatal}
+    held_ms = round((now_s - outcome.entry.received_s) * 1000, 2)
+    timings = {**outcome.timings, "held": held_ms}
+    return item | {"result": msgpack.packb(outcome.result), "timings": msgpack.packb(timings)}
+
+
+def backoff_ms(attempt: int, settings: Settings) -> int:
+    """The pause before the next try: doubles with each attempt up to the longest pause; half of it is chance."""
+    longest_ms: int = min(settings.retry_max_ms, settings.retry_base_ms << min(attempt, 20))
+    return max(1, round(random.uniform(0.5, 1.0) * longest_ms))

@@ -5,7 +5,7 @@
 -- holds:   a consumer with pending entries stays: deleting it would strand them.
 local stream = K.prefix .. request.stream
 local deleted = 0
-for _, row in ipairs(call('XINFO', 'CONSUMERS', stream, request.group)) do
+for _, row in ipairs(redis.pcall('XINFO', 'CONSUMERS', stream, request.group)) do
   local consumer = {}
   for i = 1, #row, 2 do consumer[row[i]] = row[i + 1] end
   local wanted = consumer.name == request.consumer or (not request.consumer and consumer.idle > request.idle_ms)

@@ -41,9 +41,9 @@ local function append(stream, job, part, attempt, message)
   call('XADD', stream, '*', 'job', job, 'part', part, 'attempt', attempt, 'm', message)
 end
 
--- The consumer that holds an entry, or nil.
+-- The consumer that holds an entry, or nil; nil too where Redis lost the group with its data.
 local function owner(stream, group, id)
-  local pending = call('XPENDING', stream, group, id, id, 1)
+  local pending = redis.pcall('XPENDING', stream, group, id, id, 1)
   return pending[1] and pending[1][2]
 end
 
