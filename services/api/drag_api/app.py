@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Response, g
 from flask_openapi3.models.info import Info
@@ -17,7 +18,7 @@ from drag_api.context import Context
 from drag_api.metrics import ApiMetrics
 from drag_api.presence import Presence
 from drag_api.routes import dead, docs, health, images, jobs, legacy, models
-from drag_api.schemas import JsonUpload, Problem, Target, UploadForm
+from drag_api.schemas import JobBatch, JsonUpload, Problem, Target, UploadForm
 from drag_api.waiting import Waiter, WaitSlots
 from drag_shared.announce import Announcements
 from drag_shared.config import Settings
@@ -97,19 +98,17 @@ def _finish(response: Response) -> Response:
 
 def _describe(app: OpenAPI) -> None:
     """Completes the description with shapes that only references name, and makes it once, before requests come."""
-    for model in (Problem, JsonUpload, UploadForm, Target):
+    for model in (Problem, JsonUpload, JobBatch, UploadForm, Target):
         schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
         app.components_schemas[model.__name__] = Schema(**schema)
-    described = app.api_doc
-    _only_told_errors(described)
-
-
-def _only_told_errors(described: dict[str, object]) -> None:
-    """Takes out the answer that flask-openapi3 adds everywhere for its own checks, which this app does not use."""
-    paths = described["paths"]
-    assert isinstance(paths, dict)
-    for operations in paths.values():
+    for operations in app.api_doc["paths"].values():
         for operation in operations.values():
-            told = operation["responses"].get("422", {}).get("content", {})
-            if "application/json" in told:
-                del operation["responses"]["422"]
+            _tidy(operation)
+
+
+def _tidy(operation: dict[str, Any]) -> None:
+    """Takes out of an operation what flask-openapi3 adds: line breaks in HTML, and its own checks' answer."""
+    if "description" in operation:
+        operation["description"] = operation["description"].replace("<br/>", " ").strip()
+    if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+        del operation["responses"]["422"]

@@ -26,13 +26,14 @@ def validate(model: type[M], values: Mapping[str, Any], where: str) -> M:
 
 
 def bound(view: Callable[..., R]) -> Callable[..., R]:
-    """Gives ``view`` its ``path`` and ``query`` models, as its annotations name them.
+    """Gives ``view`` its ``path``, ``query`` and ``header`` models, as its annotations name them.
 
     flask-openapi3 reads the same annotations for the description. Its own binding asks pydantic for the model's JSON
     schema on every request (0.2 ms each), so it is told to leave that to the view.
     """
     hints = typing.get_type_hints(view)
-    path_model, query_model = hints.get("path"), hints.get("query")
+    path_model, query_model, header_model = (hints.get(name) for name in ("path", "query", "header"))
+    names = [field.alias or name for name, field in header_model.model_fields.items()] if header_model else []
 
     @functools.wraps(view)
     def bind(**arguments: Any) -> R:
@@ -41,6 +42,9 @@ def bound(view: Callable[..., R]) -> Callable[..., R]:
             values["path"] = validate(path_model, arguments, "path")
         if query_model is not None:
             values["query"] = validate(query_model, request.args.to_dict(), "query")
+        if header_model is not None:
+            sent = {name: request.headers[name] for name in names if name in request.headers}
+            values["header"] = validate(header_model, sent, "header")
         return view(**values)
 
     bind.__delay_validate_request__ = True  # type: ignore[attr-defined]

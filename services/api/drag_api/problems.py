@@ -16,6 +16,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from drag_imaging.header import ACCEPTED
 from drag_shared.errors import (
+    ConfigError,
     DragError,
     GoneJob,
     ImageError,
@@ -149,6 +150,9 @@ def from_drag_error(error: DragError) -> ApiError:
     if isinstance(error, Unavailable):
         fix = "wait for Retry-After seconds and try again; /v1/diagnostics says what is wrong"
         return ApiError("unavailable", f"{error}", fix=fix, retry_after_s=error.retry_after_s)
+    if isinstance(error, ConfigError):
+        logger.error("refused a request, since the configuration does not fit: %s", error)
+        return ApiError("unavailable", f"{error}", fix="correct the configuration; `drag doctor` helps", retry_after_s=10)
     if isinstance(error, GoneJob):
         return ApiError("gone", f"{error}", fix="send the picture again")
     if isinstance(error, UnknownJob):
@@ -160,9 +164,12 @@ def from_drag_error(error: DragError) -> ApiError:
 
 def from_validation(error: ValidationError, where: str) -> ApiError:
     """Pydantic's findings in ``where`` (query, path, body) as one problem."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    # An option is a union with None, whose own complaint says nothing to a client; all models here are flat.
     findings = [
-        {"where": f"{where}.{'.'.join(str(part) for part in item['loc'])}".rstrip("."), "what": item["msg"]}
-        for item in error.errors(include_url=False, include_input=False, include_context=False)
+        {"where": ".".join([where, *map(str, item["loc"][:1])]), "what": item["msg"]}
+        for item in found
+        if item["type"] != "none_required"
     ]
     first = findings[0]
     return ApiError(

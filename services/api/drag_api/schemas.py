@@ -5,13 +5,27 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 Status = Literal["queued", "running", "done", "failed", "dead", "cancelled"]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 PipelineName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Key = Annotated[str, Field(min_length=1, max_length=255, pattern="^[!-~]+$")]
+Binary = Annotated[str, Field(json_schema_extra={"format": "binary"})]
+Absent = SkipJsonSchema[None]
+"""What an option is when it is left out; no client can send it, so the description does not list it."""
 _DOC_PIPELINE = "Which pipeline looks at the picture; the server's default when not given."
 _DOC_SCORE = "Findings below this score are left out; the model's own threshold when not given."
+
+
+def _optional(description: str, **limits: Any) -> Any:
+    """An option that may be left out."""
+    return Field(None, description=description, json_schema_extra=_without_default, **limits)
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default", None)
 
 
 class _Request(BaseModel):
@@ -23,9 +37,9 @@ class _Request(BaseModel):
 class UploadQuery(_Request):
     """Options of an upload, in the address; the same names in a form or a JSON body win over these."""
 
-    pipeline: PipelineName | None = Field(None, description=_DOC_PIPELINE)
-    min_score: Score | None = Field(None, description=_DOC_SCORE)
-    name: Name | None = Field(None, description="Name shown for a picture whose upload carries none.")
+    pipeline: PipelineName | Absent = _optional(_DOC_PIPELINE)
+    min_score: Score | Absent = _optional(_DOC_SCORE)
+    name: Name | Absent = _optional("Name shown for a picture whose upload carries none.")
 
 
 class PredictQuery(UploadQuery):
@@ -38,24 +52,34 @@ class JsonUpload(_Request):
     """A picture in a JSON body."""
 
     image: str = Field(min_length=1, description="The file's bytes in base64; a `data:` URL is taken too.")
-    name: Name | None = Field(None, description="Name to show for the picture.")
-    pipeline: PipelineName | None = Field(None, description=_DOC_PIPELINE)
-    min_score: Score | None = Field(None, description=_DOC_SCORE)
+    name: Name | Absent = _optional("Name to show for the picture.")
+    pipeline: PipelineName | Absent = _optional(_DOC_PIPELINE)
+    min_score: Score | Absent = _optional(_DOC_SCORE)
 
 
 class UploadForm(_Request):
     """A form with one or several pictures."""
 
-    file: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] = Field(description="The pictures.")
-    pipeline: PipelineName | None = Field(None, description=_DOC_PIPELINE)
-    min_score: Score | None = Field(None, description=_DOC_SCORE)
+    file: list[Annotated[str, Field(json_schema_extra={"format": "binary"})]] = Field(
+        min_length=1, description="The pictures."
+    )
+    pipeline: PipelineName | Absent = _optional(_DOC_PIPELINE)
+    min_score: Score | Absent = _optional(_DOC_SCORE)
+
+
+class UploadHeaders(BaseModel):
+    """Headers of an upload."""
+
+    key: Key | Absent = _optional(
+        "The same key with the same body gives the same jobs again; with another body, 409.", alias="Idempotency-Key"
+    )
 
 
 class FormOptions(_Request):
     """The text fields of an upload form."""
 
-    pipeline: PipelineName | None = None
-    min_score: Score | None = None
+    pipeline: PipelineName | Absent = None
+    min_score: Score | Absent = None
 
 
 class JobPath(BaseModel):
@@ -85,8 +109,8 @@ class ProblemPath(BaseModel):
 class WaitQuery(_Request):
     """How long to wait for a job's end."""
 
-    wait: float | None = Field(
-        None, ge=0, le=60, allow_inf_nan=False, description="Answer when the job has ended, or after so many seconds."
+    wait: float | Absent = _optional(
+        "Answer when the job has ended, or after so many seconds.", ge=0, le=60, allow_inf_nan=False
     )
 
 
@@ -94,13 +118,13 @@ class PageQuery(_Request):
     """Which part of a list."""
 
     limit: int = Field(50, ge=1, le=200, description="Most entries to answer with.")
-    cursor: str | None = Field(None, min_length=1, max_length=200, description="`next` of the page before.")
+    cursor: str | Absent = _optional("`next` of the page before.", min_length=1, max_length=200)
 
 
 class JobsQuery(PageQuery):
     """Which jobs."""
 
-    status: Status | None = Field(None, description="Only jobs in this state.")
+    status: Status | Absent = _optional("Only jobs in this state.")
 
 
 class Problem(BaseModel):
@@ -207,13 +231,10 @@ class JobList(BaseModel):
     next: str | None = Field(description="Cursor of the next page; null on the last one.")
 
 
-class Accepted(BaseModel):
-    """What became of an upload: a job for one picture, `jobs` for several."""
+class JobBatch(BaseModel):
+    """The jobs of an upload with several pictures, in their order."""
 
-    model_config = ConfigDict(extra="allow")
-    id: str | None = Field(None, description="The job's id, when one picture was sent.")
-    status: Status | None = None
-    jobs: list[JobView] | None = Field(None, description="The jobs, when several were sent.")
+    jobs: list[JobView]
 
 
 class DeadLetterView(BaseModel):

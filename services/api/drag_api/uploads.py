@@ -26,7 +26,6 @@ _FIELD = "file"
 _MOST_FIELDS = 8
 _LONGEST_FIELD_BYTES = 4096
 _LONGEST_NAME = 120
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _DATA_URL = re.compile(r"data:[a-zA-Z0-9.+/;=-]{0,100},")
 _READS = "multipart/form-data, image/* (the file's bytes), or application/json"
 
@@ -60,20 +59,6 @@ class Accepts:
     kinds: frozenset[str] = frozenset({"multipart", "raw", "json"})
     one: bool = False
     any_field: bool = False
-
-
-def idempotency_key(request: Request) -> str | None:
-    """The request's Idempotency-Key, or None."""
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not _KEY.fullmatch(key):
-        raise ApiError(
-            "invalid-request",
-            "The Idempotency-Key is not usable.",
-            expected="1 to 255 visible ASCII characters without spaces",
-            seen=f"{len(key)} characters",
-            fix="send a UUID",
-        )
-    return key
 
 
 def body_kind(request: Request, accepts: Accepts) -> str:

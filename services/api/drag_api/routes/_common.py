@@ -71,10 +71,10 @@ def upload_body(*kinds: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-KEY_HEADER = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "required": False,
-    "description": "The same key with the same body gives the same jobs again; with another body, 409.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+ACCEPTED: dict[str, Any] = {
+    "description": "Accepted: the job for one picture, {jobs: [...]} for several.",
+    "headers": {"Location": {"description": "Where the job is.", "schema": {"type": "string"}}},
+    "content": {
+        "application/json": {"schema": {"anyOf": [schema_ref("JobView")["schema"], schema_ref("JobBatch")["schema"]]}}
+    },
 }

@@ -13,7 +13,7 @@ from drag_api.context import Context, context
 from drag_api.intake import take_in
 from drag_api.problems import ApiError
 from drag_api.routes._common import UPLOAD_PROBLEMS, Responses, problems, upload_body
-from drag_api.schemas import Prediction, PredictionList, PredictQuery
+from drag_api.schemas import Prediction, PredictionList, PredictQuery, UploadHeaders
 from drag_api.uploads import Accepts
 from drag_api.views import answer, job_address, job_view, prediction_view
 from drag_api.waiting import ENDED
@@ -42,12 +42,12 @@ def _add_predictions(api: APIBlueprint) -> None:
         openapi_extensions=upload_body("multipart", "raw"),
     )
     @bound
-    def predict(query: PredictQuery) -> Response:
+    def predict(query: PredictQuery, header: UploadHeaders) -> Response:
         """Look at one picture and answer when done.
 
         The picture is a job like any other: when the time is over the answer is 504 with its address, and it goes on.
         """
-        return _answer_one(_predict(query, _ONE)[0])
+        return _answer_one(_predict(query, header, _ONE)[0])
 
     @api.post(
         "/predict/json",
@@ -56,9 +56,9 @@ def _add_predictions(api: APIBlueprint) -> None:
         openapi_extensions=upload_body("json"),
     )
     @bound
-    def predict_json(query: PredictQuery) -> Response:
+    def predict_json(query: PredictQuery, header: UploadHeaders) -> Response:
         """Look at one picture in base64 and answer when done."""
-        return _answer_one(_predict(query, _JSON)[0])
+        return _answer_one(_predict(query, header, _JSON)[0])
 
     @api.post(
         "/predict/batch",
@@ -67,9 +67,9 @@ def _add_predictions(api: APIBlueprint) -> None:
         openapi_extensions=upload_body("multipart"),
     )
     @bound
-    def predict_batch(query: PredictQuery) -> Response:
+    def predict_batch(query: PredictQuery, header: UploadHeaders) -> Response:
         """Look at several pictures and answer when all are done; each result has its own status."""
-        jobs = _predict(query, _BATCH)
+        jobs = _predict(query, header, _BATCH)
         results = [prediction_view(job) for job in jobs]
         late = [job for job in jobs if job.status not in ENDED]
         if late:
@@ -77,7 +77,7 @@ def _add_predictions(api: APIBlueprint) -> None:
         return answer({"results": results})
 
 
-def _predict(query: PredictQuery, accepts: Accepts) -> list[Job]:
+def _predict(query: PredictQuery, header: UploadHeaders, accepts: Accepts) -> list[Job]:
     """Takes the request's pictures in and waits for them; refused before the body is read when no thread may wait."""
     own = context()
     with own.waiter.slots.take() as taken:
@@ -89,7 +89,7 @@ def _predict(query: PredictQuery, accepts: Accepts) -> list[Job]:
                 fix="post to /v1/images and poll the job, or raise DRAG_API_THREADS",
                 retry_after_s=1,
             )
-        jobs = take_in(own, query, accepts)
+        jobs = take_in(own, query, header, accepts)
         return _wait_for_all(own, jobs, query.timeout)
 
 
