@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-TOKEN = "DRAG_SUPERVISOR"  # noqa: S105 - a name, not a password
+TOKEN = "SUPERVISOR_TOKEN"  # noqa: S105 - a name, not a password
 
 
 def main(token: str) -> None:
