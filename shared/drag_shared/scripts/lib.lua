@@ -61,6 +61,14 @@ local function remove_picture(id)
   call('HDEL', K.job .. id, 'image')
 end
 
+-- Full name of a job's idempotency key; nil when that was forgotten and has been used anew for other jobs.
+local function idempotency_key(id, short)
+  local known = short and call('GET', K.idempotency .. short)
+  for _, member in ipairs(known and cmsgpack.unpack(known).ids or {}) do
+    if member == id then return K.idempotency .. short end
+  end
+end
+
 -- The time to live of an ended job begins: its record and picture count against the budgets from here on, and sweep
 -- takes them away.
 local function retain(id, size, record_bytes, has_image, limits, idempotency)
@@ -72,7 +80,8 @@ local function retain(id, size, record_bytes, has_image, limits, idempotency)
     pictures[#pictures + 1] = id .. ':' .. size
     count('picture_bytes', size)
   end
-  if idempotency then call('PEXPIRE', K.idempotency .. idempotency, limits.idempotency_ms) end
+  local remembered = idempotency_key(id, idempotency)
+  if remembered then call('PEXPIRE', remembered, limits.idempotency_ms) end
 end
 
 -- An open job ends: one transition in the ledger, announced. `fields` is a flat list to write with it.
@@ -130,8 +139,8 @@ local function forget(id)
   if ulid > (call('HGET', K.ledger, 'forgotten_until') or '') then
     call('HSET', K.ledger, 'forgotten_until', ulid)
   end
-  local idempotency = call('HGET', K.job .. id, 'idempotency')
-  if idempotency then call('DEL', K.idempotency .. idempotency) end
+  local remembered = idempotency_key(id, call('HGET', K.job .. id, 'idempotency'))
+  if remembered then call('DEL', remembered) end
   call('DEL', K.job .. id, K.blob .. id)
   call('ZREM', K.jobs, id)
 end

@@ -3,7 +3,8 @@
 -- request: stream, group, items (each: entry, job, from = the upload's part, stream = where to, part, message,
 --          fields = flat list of the record)
 -- answer:  number of jobs that went on now
--- holds:   a job has one root part, whatever is delivered twice; a late failure of the routed upload changes nothing; a job that ended meanwhile goes nowhere.
+-- holds:   a job has one root part, whatever is delivered twice; a late failure of the routed upload changes nothing;
+--          a job that ended meanwhile goes nowhere.
 local acknowledged, known, routed = {}, {}, 0
 for _, item in ipairs(request.items) do
   local key = K.job .. item.job
