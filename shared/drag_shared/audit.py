@@ -86,16 +86,31 @@ def _findings(store: JobStore, keys: PartitionKeys) -> dict[str, str]:
             text = _check_open(job_id, fields, places)
             if text:
                 findings[job_id] = text
+        # One byte each: an open job's picture must be there.
+        heads = store.link.script("headers", keys, {"jobs": page, "size_bytes": 1})
+        for job_id in (job_id for job_id, head in zip(page, heads, strict=True) if not head):
+            findings.setdefault(job_id, f"job {job_id} is open but its picture is gone")
     for page in _zset_pages(store, keys.key("jobs")):
         for job_id, record in zip(page, store.link.script("records", keys, {"jobs": page}), strict=True):
             fields = dict(zip(record[::2], record[1::2], strict=True))
             status = fields.get(b"status", b"").decode()
             if status in OPEN and job_id not in open_ids:
                 findings[job_id] = f"job {job_id} is {status} but not in the set of open jobs"
-    held = read_ledger(store, keys).counters.get("open_bytes", 0)
-    if held != open_bytes:
-        findings["open_bytes"] = f"open jobs hold {open_bytes} bytes, the ledger says {held}"
+    counters = read_ledger(store, keys).counters
+    for name, held in {"open_bytes": open_bytes, **_retained_bytes(store, keys)}.items():
+        if held != counters.get(name, 0):
+            findings[name] = f"{name} is {held} by what is there, the ledger says {counters.get(name, 0)}"
     return findings
+
+
+def _retained_bytes(store: JobStore, keys: PartitionKeys) -> dict[str, int]:
+    """What ended jobs and dead letters hold of their budgets, by the ledger's names."""
+    held = {}
+    for name, index in (("picture_bytes", "pictures"), ("record_bytes", "ended")):
+        members = {member for page in _zset_pages(store, keys.key(index)) for member in page}
+        held[name] = sum(int(member.rpartition(":")[2]) for member in members)
+    held["dead_bytes"] = sum(int(fields.get(b"bytes", 0)) for fields in _stream_entries(store, keys.key("dead")))
+    return held
 
 
 def _check_open(job_id: str, fields: dict[bytes, bytes], places: Counter[tuple[str, str]]) -> str | None:
@@ -105,8 +120,6 @@ def _check_open(job_id: str, fields: dict[bytes, bytes], places: Counter[tuple[s
         return f"job {job_id} is open but has no record"
     if status not in OPEN:
         return f"job {job_id} is in the set of open jobs but {status}"
-    if b"image" not in fields:
-        return f"job {job_id} is open but its picture is gone"
     parts = [name[2:].decode() for name, value in fields.items() if name.startswith(b"p:") and value == b"open"]
     for part in parts or ["upload"]:
         number = places[job_id, part]
