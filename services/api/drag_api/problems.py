@@ -152,7 +152,9 @@ def from_drag_error(error: DragError) -> ApiError:
         return ApiError("unavailable", f"{error}", fix=fix, retry_after_s=error.retry_after_s)
     if isinstance(error, ConfigError):
         logger.error("refused a request, since the configuration does not fit: %s", error)
-        return ApiError("unavailable", f"{error}", fix="correct the configuration; `drag doctor` helps", retry_after_s=10)
+        return ApiError(
+            "unavailable", f"{error}", fix="correct the configuration; `drag doctor` helps", retry_after_s=10
+        )
     if isinstance(error, GoneJob):
         return ApiError("gone", f"{error}", fix="send the picture again")
     if isinstance(error, UnknownJob):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from drag_api import version
 from drag_api.context import Context
 from drag_shared.errors import ConfigError, DragError, QueueFull, Unavailable
+from drag_shared.jobs import JobStore
 from drag_shared.queues import read_queues
 from drag_shared.registry import WorkerInfo
 
@@ -53,11 +55,26 @@ def check(context: Context) -> Readiness:
     except (Unavailable, ConfigError) as error:
         return Readiness([Trouble(f"{error}", "start Redis, or correct DRAG_REDIS_URL; `drag doctor` helps")], [])
     try:
-        context.presence.beat()
+        _try_to_write(context.store)
     except (Unavailable, ConfigError) as error:
         own.append(Trouble(f"Redis does not take writes: {error}", _WRITE_FIX))
     troubles, workers = _crew(context)
     return Readiness(own + troubles, workers)
+
+
+# A script that may write and must not pass `maxmemory` is refused before it runs on a server that is full, read-only
+# or cannot save; this one does nothing.
+_PROBE = "#!lua\nreturn 1"
+
+
+def _try_to_write(store: JobStore) -> None:
+    """Raises `Unavailable` unless every partition takes writes."""
+    for keys in store.partitions:
+        store.link.call(functools.partial(_probe, keys.key("open")), 0)
+
+
+def _probe(key: str, client: Any) -> None:
+    client.eval(_PROBE, 1, key)
 
 
 _WRITE_FIX = "look at its maxmemory, its disk and whether it is a replica (INFO memory, persistence, replication)"

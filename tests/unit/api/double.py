@@ -23,7 +23,13 @@ from drag_shared.registry import WorkerInfo
 MODELS = Path(__file__).resolve().parents[3] / "models"
 RESULT: dict[str, Any] = {
     "gauges": [
-        {"kind": "analog", "score": 0.93, "box": [4.0, 4.0, 40.0, 40.0], "model": "gauge-detector", "model_version": "1"}
+        {
+            "kind": "analog",
+            "score": 0.93,
+            "box": [4.0, 4.0, 40.0, 40.0],
+            "model": "gauge-detector",
+            "model_version": "1",
+        }
     ],
     "detections": [],
     "image": {"width_px": 64, "height_px": 48, "orientation": 1},

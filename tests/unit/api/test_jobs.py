@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from tests.unit.api import pictures
+from tests.unit.api.double import RESULT, Installation
+from tests.unit.api.test_uploads import post_raw, problem
 
 from drag_api.schemas import DeadList, JobList, JobView
 from drag_shared.errors import ConfigError, Unavailable
 from drag_shared.records import DeadLetter
-from tests.unit.api import pictures
-from tests.unit.api.double import RESULT, Installation
-from tests.unit.api.test_uploads import post_raw, problem
 
 
 def post(client: FlaskClient) -> str:

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from tests.unit.api import pictures
+from tests.unit.api.double import Installation
 from werkzeug.test import TestResponse
 
 from drag_api.uploads import display_name
 from drag_shared.errors import Unavailable
-from tests.unit.api import pictures
-from tests.unit.api.double import Installation
+
+FORM = "multipart/form-data; boundary=xx"
+PART = b"Content-Disposition: form-data; "
 
 
 def post_raw(client: FlaskClient, data: bytes, content_type: str = "image/jpeg", **options: Any) -> TestResponse:
@@ -98,7 +101,7 @@ def test_what_the_header_tells_is_refused_and_makes_no_job(
     elif way == "form":
         head = b'--xx\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'
         body = head + data + b"\r\n--xx--\r\n"
-        response = client.post("/v1/images", data=body, content_type="multipart/form-data; boundary=xx")
+        response = client.post("/v1/images", data=body, content_type=FORM)
     elif not data:
         response = client.post("/v1/images", json={"image": ""})
         problem(response, 422, "invalid-request")
@@ -131,15 +134,13 @@ def test_several_files_are_accepted_whole_or_not_at_all(client: FlaskClient, ins
 def test_a_part_without_a_file_name_is_a_picture_too(client: FlaskClient, installation: Installation) -> None:
     data = pictures.jpeg()
     body = b'--xx\r\nContent-Disposition: form-data; name="file"\r\n\r\n' + data + b"\r\n--xx--\r\n"
-    response = client.post("/v1/images", data=body, content_type="multipart/form-data; boundary=xx")
+    response = client.post("/v1/images", data=body, content_type=FORM)
     assert response.status_code == 202
     assert installation.store.uploads[0].data == data
 
 
 @pytest.mark.parametrize("where", ["query", "form", "json"])
-def test_options_are_read_from_query_form_and_json(
-    client: FlaskClient, installation: Installation, where: str
-) -> None:
+def test_options_are_read_from_query_form_and_json(client: FlaskClient, installation: Installation, where: str) -> None:
     data = pictures.jpeg()
     if where == "query":
         response = post_raw(client, data, query_string={"pipeline": "gauges", "min_score": "0.25"})
@@ -171,7 +172,9 @@ def test_wrong_options_are_named(client: FlaskClient, query: dict[str, str], whe
 def test_an_unknown_pipeline_is_answered_with_the_known_ones(client: FlaskClient, installation: Installation) -> None:
     body = problem(post_raw(client, pictures.jpeg(), query_string={"pipeline": "cats"}), 422, "invalid-request")
     assert "gauges" in body["expected"]
-    body = problem(client.post("/v1/images", data=form((pictures.jpeg(), "a"), pipeline="cats")), 422, "invalid-request")
+    body = problem(
+        client.post("/v1/images", data=form((pictures.jpeg(), "a"), pipeline="cats")), 422, "invalid-request"
+    )
     assert body["seen"] == "cats"
     assert installation.store.jobs == {}
 
@@ -209,20 +212,20 @@ def test_a_data_url_is_taken(client: FlaskClient) -> None:
     ("body", "content_type", "status"),
     [
         (b"anything", "multipart/form-data", 400),
-        (b"anything", "multipart/form-data; boundary=xx", 400),
-        (b"--xx--\r\n", "multipart/form-data; boundary=xx", 422),
-        (b'--xx\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\nabc', "multipart/form-data; boundary=xx", 400),
-        (b"--xx\r\nContent-Disposition: attachment\r\n\r\nabc\r\n--xx--\r\n", "multipart/form-data; boundary=xx", 400),
-        (b"--xx\r\n" + b"A: b\r\n" * 1000 + b"\r\nabc\r\n--xx--\r\n", "multipart/form-data; boundary=xx", 413),
-        (b'--xx\r\nContent-Disposition: form-data; name="other"; filename="a"\r\n\r\nabc\r\n--xx--\r\n', "multipart/form-data; boundary=xx", 422),
-        (b'--xx\r\nContent-Disposition: form-data; name="min_score"\r\n\r\n\xff\r\n--xx--\r\n', "multipart/form-data; boundary=xx", 422),
-        (b'--xx\r\nContent-Disposition: form-data; name="file"; filename=""\r\n\r\n\r\n--xx--\r\n', "multipart/form-data; boundary=xx", 422),
+        (b"anything", FORM, 400),
+        (b"--xx--\r\n", FORM, 422),
+        (b'--xx\r\n%sname="file"; filename="a"\r\n\r\nabc' % PART, FORM, 400),
+        (b"--xx\r\nContent-Disposition: attachment\r\n\r\nabc\r\n--xx--\r\n", FORM, 400),
+        (b"--xx\r\n" + b"A: b\r\n" * 1000 + b"\r\nabc\r\n--xx--\r\n", FORM, 413),
+        (b'--xx\r\n%sname="other"; filename="a"\r\n\r\nabc\r\n--xx--\r\n' % PART, FORM, 422),
+        (b'--xx\r\n%sname="min_score"\r\n\r\n\xff\r\n--xx--\r\n' % PART, FORM, 422),
+        (b'--xx\r\n%sname="file"; filename=""\r\n\r\n\r\n--xx--\r\n' % PART, FORM, 422),
         (b"a=b", "application/x-www-form-urlencoded", 415),
         (b"a", "text/plain", 415),
         (b"a", "", 415),
     ],
     ids=range(12),
-)  # fmt: skip
+)
 def test_bad_forms(
     client: FlaskClient, installation: Installation, body: bytes, content_type: str, status: int
 ) -> None:
