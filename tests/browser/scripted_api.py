@@ -53,7 +53,7 @@ class Peak:
 
 
 class ScriptedApi:
-    """In memory; a picture's name says how it ends (`failed-`, `dead-`, `none-`, `held-`: only when `release` is called).
+    """In memory; a picture's name says how it ends: `failed-`, `dead-`, `none-`, or `held-`: when `release` is called.
 
     Attributes:
         next_answers: called for the next POSTs, one each, instead of accepting.
@@ -73,6 +73,7 @@ class ScriptedApi:
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._server: BaseWSGIServer | None = None
+        self._running = False
         self._app = self._build()
 
     @property
@@ -80,12 +81,16 @@ class ScriptedApi:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
+        self._running = True
         self._server = make_server("127.0.0.1", self.port, self._app, threaded=True)
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def stop(self) -> None:
-        """Goes away; what waits is cut off by the next answer it would give."""
+        """Goes away, as a killed process does: whoever waits is cut off."""
         if self._server is not None:
+            with self._changed:
+                self._running = False
+                self._changed.notify_all()
             self._server.shutdown()
             self._server.server_close()
             self._server = None
@@ -160,9 +165,13 @@ class ScriptedApi:
     def _get(self, job_id: str) -> Response:
         if job_id not in self.jobs:
             return problem(404, "Unknown job", "No job ever had this id here.")
+        job = self.jobs[job_id]
         with self.polls, self._changed:
-            self._changed.wait_for(lambda: self.jobs[job_id]["status"] in ENDED, request.args.get("wait", 0.0, float))
-            return jsonify(self.jobs[job_id])
+            until = request.args.get("wait", 0.0, float)
+            self._changed.wait_for(lambda: job["status"] in ENDED or not self._running, until)
+        if not self._running:
+            cut()
+        return jsonify(job)
 
     def _delete(self, job_id: str) -> Response:
         with self._changed:
@@ -220,6 +229,12 @@ def finish(job: dict[str, Any]) -> None:
         job["timings"] = {"queued": 3.2, "fetch": 0.6, "decode": 8.8, "infer": 41.5, "publish": 0.9, "total": 55.0}
 
 
+def cut() -> None:
+    """Breaks the connection of the current request."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+
+
 def busy(retry_after: str, status: int = 429) -> Answer:
     """Refuses one POST, for now."""
     return lambda _: problem(status, "Queue full", "10,000 jobs are waiting, the most there may be.", retry_after)
@@ -228,8 +243,7 @@ def busy(retry_after: str, status: int = 429) -> Answer:
 def cut_after_accepting(api: ScriptedApi) -> Response:
     """Accepts, then breaks the connection instead of answering."""
     api.accept()
-    connection: socket.socket = request.environ["werkzeug.socket"]
-    connection.shutdown(socket.SHUT_RDWR)
+    cut()
     return Response(status=202)
 
 

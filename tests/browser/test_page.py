@@ -230,7 +230,8 @@ CONTRAST = """() => {
         return [...canvas.getImageData(0, 0, 1, 1).data];
     };
     const light = ([r, g, b]) => {
-        const part = [r, g, b].map((v) => v / 255).map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        const line = (v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+        const part = [r, g, b].map((v) => line(v / 255));
         return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
     };
     const ground = (node) => {

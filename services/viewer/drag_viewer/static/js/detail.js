@@ -1,7 +1,7 @@
 /** One picture in full: the picture with what was found on it, the table, the figures, and what can be done with it. */
 
 import { getJob, links } from "./api.js";
-import { byId, el } from "./dom.js";
+import { byId, el, redraw } from "./dom.js";
 import { ENDED, STATES, bytes, findings, kindName, moment, percent, seconds, tally } from "./format.js";
 import { follow } from "./follow.js";
 import { sizeOf } from "./overlay.js";
@@ -53,11 +53,9 @@ function draw() {
     return;
   }
   const item = shown;
-  const focus = document.activeElement?.closest?.("#detail [data-focus]")?.dataset.focus;
   const figures = [table(item), item.job?.timings ? timings(item.job) : null, actions(item)];
   const body = el("div", { class: "detail-body" }, picture(item), el("div", { class: "detail-figures" }, figures));
-  pane.replaceChildren(...[heading(item), trouble(item), body].filter(Boolean));
-  if (focus) pane.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus();
+  redraw(pane, [heading(item), trouble(item), body]);
 }
 
 function heading(item) {

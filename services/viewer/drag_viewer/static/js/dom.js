@@ -22,6 +22,13 @@ export const svg = (tag, attributes = {}, ...children) => fill(document.createEl
 
 export const byId = (id) => document.getElementById(id);
 
+/** Put new children into `pane`; what had the focus, by its `data-focus`, has it again. */
+export function redraw(pane, children) {
+  const held = pane.contains(document.activeElement) ? document.activeElement.dataset.focus : undefined;
+  pane.replaceChildren(...children.filter(Boolean));
+  if (held) pane.querySelector(`[data-focus="${CSS.escape(held)}"]`)?.focus({ preventScroll: true });
+}
+
 /** Say something to people who cannot see the page change; what is said in one turn is said together. */
 let pending = [];
 export function announce(text) {

@@ -1,13 +1,14 @@
 /** Health in words: one line always in view, and a panel that says what is wrong and what to do. */
 
 import { ORIGIN } from "./api.js";
-import { announce, byId, el } from "./dom.js";
+import { announce, byId, el, redraw } from "./dom.js";
 import { seconds } from "./format.js";
 import { pulse } from "./pulse.js";
 import { resume, stalled, stalls, unsent } from "./upload.js";
 
 const button = byId("health-button");
 const panel = byId("health-panel");
+const strip = byId("notice");
 
 export function showHealth() {
   button.addEventListener("click", () => {
@@ -24,10 +25,9 @@ export function showHealth() {
     if (word && now[1] !== word) announce(`${now[1]}.`);
     [, word] = now;
   });
+  strip.querySelector("button").addEventListener("click", resume);
   stalls.addEventListener("change", notice);
-  setInterval(() => {
-    if (!pulse.ready || stalled) draw();
-  }, 1000);
+  setInterval(notice, 1000);
 }
 
 /** Level and words for the line. */
@@ -45,37 +45,39 @@ function draw() {
   notice();
 }
 
-/** What stands above everything while work cannot go on. */
+/** What stands above everything while work cannot go on; its button stays the same one, so that it can be reached. */
 function notice() {
-  const node = byId("notice");
-  const parts = pulse.ready === null ? null : stall() ?? unwell();
-  node.hidden = parts === null;
-  const text = parts ? parts.map((part) => (part instanceof Node ? part.textContent : part)).join("") : "";
-  if (text === node.dataset.text) return;
-  node.dataset.text = text;
-  node.replaceChildren(...(parts ?? []));
+  const told = pulse.ready === null ? null : stall() ?? unwell();
+  strip.hidden = told === null;
+  if (!told) return;
+  const [head, rest, canHurry] = told;
+  put(strip.querySelector("strong"), head);
+  put(strip.querySelector("span"), rest);
+  strip.querySelector("button").hidden = !canHurry;
+}
+
+function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
 }
 
 function stall() {
   if (!stalled || unsent() === 0) return null;
   const { error, until } = stalled;
   const left = seconds((until - Date.now()) / 1000);
-  const what = `${error.title}. ${error.detail && error.detail !== error.title ? error.detail : ""}`;
-  const now = el("button", { type: "button", class: "button", onclick: resume }, "Try now");
-  return [el("p", {}, el("strong", {}, what), ` Sending goes on by itself in ${left}.`), now];
+  return [`${error.title}. ${error.detail}`.trim(), `Sending goes on by itself in ${left}.`, true];
 }
 
 function unwell() {
   if (pulse.ready) return null;
   const since = seconds((Date.now() - pulse.since) / 1000);
   if (!pulse.answers) {
-    const why = `The API does not answer at ${ORIGIN}. `;
-    return [el("p", {}, el("strong", {}, why), `Since ${since}. This page keeps trying and goes on by itself.`)];
+    return [`The API does not answer at ${ORIGIN}.`, `Since ${since}. This page keeps trying and goes on by itself.`, false];
   }
-  const reasons = problems();
-  const what = reasons.length ? reasons.map(({ what }) => what).join(" ") : "Pictures posted now would wait.";
-  return [el("p", {}, el("strong", {}, "Not ready. "), what, ` Since ${since}.`)];
+  const reasons = problems().map(({ what }) => sentence(what));
+  return ["Not ready.", `${reasons.join(" ") || "Pictures posted now would wait."} Since ${since}.`, false];
 }
+
+const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, ".");
 
 /** What the API says is wrong, as `{what, fix}`. */
 function problems() {
@@ -86,24 +88,25 @@ function problems() {
 function drawPanel() {
   const report = pulse.report;
   const wrong = problems();
-  panel.replaceChildren(
-    ...[
-      wrong.length
-        ? el("ul", { class: "wrong" }, wrong.map(({ what, fix }) => el("li", {}, el("strong", {}, what), fix ? ` ${fix}` : "")))
-        : el("p", { class: "all-well" }, pulse.ready ? "A picture posted now is worked on at once." : line()[1]),
-      report ? workers(report) : null,
-      report ? queues(report) : null,
-      el("p", { class: "panel-links" }, el("a", { href: `${ORIGIN}/v1/diagnostics`, target: "_blank", rel: "noopener" }, "Diagnostics as JSON")),
-    ].filter(Boolean),
-  );
+  redraw(panel, [
+    wrong.length
+      ? el("ul", { class: "wrong" }, wrong.map(trouble))
+      : el("p", {}, pulse.ready ? "A picture posted now is worked on at once." : `${line()[1]}.`),
+    report ? workers(report) : null,
+    report ? queues(report) : null,
+    el("p", {}, el("a", { href: `${ORIGIN}/v1/diagnostics`, target: "_blank", rel: "noopener", "data-focus": "json" }, "Diagnostics as JSON")),
+  ]);
 }
+
+const trouble = ({ what, fix }) =>
+  el("li", {}, el("strong", {}, sentence(what)), fix ? ` What to do: ${fix.replace(/\.?$/, ".")}` : "");
 
 function workers(report) {
   const all = Object.values(report.services).flat();
   if (all.length === 0) return null;
   return el(
     "div",
-    { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "Workers" },
+    { class: "table-wrap", tabindex: "0", role: "region", "aria-label": "Workers", "data-focus": "workers" },
     el(
       "table",
       {},

@@ -17,7 +17,8 @@ export class Patience {
   hold(retryAfterS = null) {
     const grown = Math.min(this.mostS, this.firstS * 2 ** this.#failures);
     this.#failures = Math.min(this.#failures + 1, 16);
-    const waitS = (retryAfterS ?? grown) * (1 + Math.random() * 0.2);
+    const wishedS = retryAfterS ?? grown;
+    const waitS = wishedS + Math.random() * Math.min(wishedS * 0.2, 3);
     this.until = Math.max(this.until, Date.now() + waitS * 1000);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.release(), this.until - Date.now());

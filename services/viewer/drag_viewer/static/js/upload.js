@@ -150,7 +150,7 @@ export function cancel(item) {
   const place = queue.indexOf(item);
   if (place >= 0) queue.splice(place, 1);
   store.set(item, { state: "cancelled", file: null });
-  if (queue.length === 0 && sending.size === 0) tellStall(null);
+  stalls.dispatchEvent(new Event("change"));
   announce(`${item.name}: cancelled.`);
   return Promise.resolve();
 }
