@@ -14,8 +14,8 @@ from drag_launcher.supervisor import ChildSpec
 from drag_shared.config import Settings, embedded_socket
 from drag_shared.errors import ConfigError
 
-_NOISE = ("overcommit_memory", "Memory overcommit", "Transparent Huge", "THP", "oO0OoO0OoO0Oo")
-"""Start-up lines that `drag doctor` says better, with the fix."""
+_NOISE = ("overcommit_memory", "Memory overcommit", "Transparent Huge", "THP", "Received SIGTERM", "ready to exit")
+"""Lines that `drag doctor` says better, with the fix, or that go without saying."""
 
 
 def valkey_binary() -> Path | None:

@@ -40,7 +40,11 @@ def run(args: argparse.Namespace) -> int:
         specs = children(settings, lock)
         say(f"starting {', '.join(spec.name for spec in specs)}")
         supervisor = Supervisor(specs, say, keep_fds=() if lock is None else (lock,))
-        watcher = Watcher(api_address(settings), say, lambda seconds: say(welcome(settings, seconds)))
+        watcher = Watcher(
+            api_address(settings),
+            lambda text: None if supervisor.stopping else say(text),
+            lambda seconds: say(welcome(settings, seconds)),
+        )
         watcher.start()
         try:
             supervisor.run()

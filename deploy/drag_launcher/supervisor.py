@@ -101,6 +101,11 @@ class Supervisor:
             finally:
                 self._finish()
 
+    @property
+    def stopping(self) -> bool:
+        """Whether the orderly end has begun."""
+        return self._stopping
+
     def stop(self) -> None:
         """Asks for the orderly end; a second call kills what is left at once."""
         self._hurry, self._stopping = self._stopping, True
@@ -108,10 +113,14 @@ class Supervisor:
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     def _loop(self, wake: socket.socket) -> None:
+        told = False
         while True:
             self._watch_guardian()
             self._reap()
             if self._stopping:
+                if not told:
+                    self._say("stopping; what is being worked on is finished or kept (once more kills at once)")
+                    told = True
                 if not self._end_some():
                     return
             else:
