@@ -51,12 +51,14 @@ def decode_yolov8(
     if len(candidates) > _MAX_CANDIDATES:
         order = np.argsort(-best[candidates], kind="stable")[:_MAX_CANDIDATES]
         candidates = candidates[order]
+    raw = output[:4, candidates]
+    sound = np.isfinite(raw).all(axis=0)
+    if not sound.all():
+        candidates, raw = candidates[sound], raw[:, sound]
     if len(candidates) == 0:
         return Detections(np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty(0, np.intp))
-    boxes = cxcywh_to_xyxy(output[:4, candidates].T)
+    boxes = cxcywh_to_xyxy(raw.T)
     scores, labels = best[candidates], by_label[:, candidates].argmax(axis=0)
-    sound = np.isfinite(boxes).all(axis=1)
-    boxes, scores, labels = boxes[sound], scores[sound], labels[sound]
     kept = nms(boxes, scores, labels, spec.thresholds.iou, spec.thresholds.max_detections)
     return Detections(placement.to_source(boxes[kept].astype(np.float32)), scores[kept], labels[kept])
 
