@@ -11,20 +11,6 @@ import pytest
 from tests.support import missing
 
 WANTED = {"help", "env", "run", "demo", "test", "test-faults", "bench", "lint", "types", "arch", "format", "lock"}
-    "help",
-    "env",
-    "run",
-    "demo",
-    "test",
-    "test-faults",
-    "bench",
-    "lint",
-    "types",
-    "arch",
-    "format",
-    "lock",
-    "train",
-}
 
 
 @pytest.fixture(autouse=True)
