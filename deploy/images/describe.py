@@ -12,7 +12,7 @@ def describe(pyproject: Path, target: Path) -> Path:
 
     Args:
         pyproject: path of pyproject.toml.
-        target: a directory on the path of Python's modules.
+        target: the directory that holds the image's packages.
 
     Returns:
         The directory that was made.
@@ -22,15 +22,13 @@ def describe(pyproject: Path, target: Path) -> Path:
     directory = target / f"{name}-{version}.dist-info"
     directory.mkdir(parents=True)
     (directory / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", "utf-8")
-    lines = ["[console_scripts]", *_entries(project["scripts"])]
+    lines: list[str] = []
     for group, entries in project["entry-points"].items():
-        lines += ["", f"[{group}]", *_entries(entries)]
+        # An image holds the packages of its service alone; a command of another package is not there.
+        held = [f"{name} = {value}" for name, value in entries.items() if (target / value.split(".")[0]).is_dir()]
+        lines += [f"[{group}]", *held]
     (directory / "entry_points.txt").write_text("\n".join(lines) + "\n", "utf-8")
     return directory
-
-
-def _entries(table: dict[str, str]) -> list[str]:
-    return [f"{name} = {value}" for name, value in table.items()]
 
 
 if __name__ == "__main__":
