@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.configure("inference", settings.log_level, settings.log_format)
         # OpenCV reads its bound when it is loaded, so the worker is imported after this.
         os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(settings.max_pixels))
+        # From 1.29 on, onnxruntime tells its maker about models and hosts unless this is set when it is loaded.
+        os.environ["ORT_DISABLE_TELEMETRY"] = "1"
         from drag_inference.service import serve
 
         return serve(settings, options.model, stop)
