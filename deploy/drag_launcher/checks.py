@@ -178,6 +178,7 @@ def backends(settings: Settings) -> Iterator[Finding]:
     if importlib.util.find_spec("onnxruntime") is None:
         yield Finding("back end", "error", "onnxruntime is not installed", "make env")
         return
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is loaded; a check must send nothing anywhere
     import onnxruntime  # only here: it takes a moment, and no other command needs it
 
     gpus = sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*"))
