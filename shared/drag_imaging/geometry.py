@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,8 @@ def clip_boxes(boxes: Floats, width: float, height: float) -> Floats:
 
 def areas(boxes: Floats) -> Floats:
     """`(N,)` areas of `(N, 4)` `xyxy`; an inverted box has none."""
-    return np.clip(boxes[:, 2] - boxes[:, 0], 0, None) * np.clip(boxes[:, 3] - boxes[:, 1], 0, None)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return sides[:, 0] * sides[:, 1]
 
 
 def iou_matrix(first: Floats, second: Floats) -> Floats:
@@ -42,7 +43,7 @@ def iou_matrix(first: Floats, second: Floats) -> Floats:
     _check_boxes(second)
     corner0 = np.maximum(first[:, None, :2], second[None, :, :2])
     corner1 = np.minimum(first[:, None, 2:], second[None, :, 2:])
-    sides = np.clip(corner1 - corner0, 0, None)
+    sides = np.maximum(corner1 - corner0, 0)
     shared = sides[..., 0] * sides[..., 1]
     union = areas(first)[:, None] + areas(second)[None, :] - shared
     overlap: Floats = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
@@ -68,16 +69,53 @@ def nms(
     if scores.shape != (len(boxes),):
         raise ValueError(f"scores have shape {scores.shape}, expected {(len(boxes),)}, one a box")
     order = np.argsort(-scores, kind="stable")
+    boxes = boxes[order]
+    if labels is not None:
+        labels = labels[order]
     kept: list[int] = []
-    while len(order) and (limit is None or len(kept) < limit):
-        best = order[0]
-        kept.append(int(best))
-        rest = order[1:]
-        suppressed = iou_matrix(boxes[best][None], boxes[rest])[0] > iou
-        if labels is not None:
-            suppressed &= labels[rest] == labels[best]
-        order = rest[~suppressed]
-    return np.array(kept, dtype=np.intp)
+    for start in range(0, len(order), _NMS_BLOCK):
+        _keep_in_block(kept, slice(start, start + _NMS_BLOCK), boxes, labels, iou, limit)
+    return order[kept]
+
+
+_NMS_BLOCK: Final = 128
+"""Overlaps are told a block at a time: one call for all pairs of a usual picture, and little memory for an odd one."""
+
+
+def _keep_in_block(
+    kept: list[int],
+    block: slice,
+    boxes: Floats,
+    labels: npt.NDArray[np.integer[Any]] | None,
+    iou: float,
+    limit: int | None,
+) -> None:
+    """Appends to `kept` what stays of a block of sorted boxes, beside what was kept before it."""
+    if limit is not None and len(kept) >= limit:
+        return
+    beaten = np.logical_or.reduce(_suppresses(boxes[kept], boxes[block], labels, kept, block, iou), axis=0)
+    alive: npt.NDArray[np.bool_] = ~beaten
+    within = _suppresses(boxes[block], boxes[block], labels, block, block, iou)
+    for index in range(len(alive)):
+        if alive[index]:
+            kept.append(block.start + index)
+            if limit is not None and len(kept) >= limit:
+                return
+            alive &= ~within[index]
+
+
+def _suppresses(
+    first: Floats,
+    second: Floats,
+    labels: npt.NDArray[np.integer[Any]] | None,
+    first_at: list[int] | slice,
+    second_at: slice,
+    iou: float,
+) -> npt.NDArray[np.bool_]:
+    over = iou_matrix(first, second) > iou
+    if labels is not None:
+        over &= labels[first_at][:, None] == labels[second_at][None, :]
+    return over
 
 
 def _check_boxes(boxes: Floats) -> None:

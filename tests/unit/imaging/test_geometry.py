@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from drag_imaging import geometry
 from drag_imaging.geometry import clip_boxes, cxcywh_to_xyxy, iou_matrix, nms, xyxy_to_cxcywh
 
 Floats = npt.NDArray[np.float64]
@@ -33,9 +34,13 @@ def slow_nms(boxes: Floats, scores: Floats, labels: npt.NDArray[np.int64], iou: 
     return kept
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.parametrize("block", [128, 4])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LABELLED, st.sampled_from([0.0, 0.3, 0.5, 0.9]))
-def test_nms_is_the_slow_reference(items: list[tuple[tuple[int, ...], int, int]], iou: float) -> None:
+def test_nms_is_the_slow_reference(
+    monkeypatch: pytest.MonkeyPatch, block: int, items: list[tuple[tuple[int, ...], int, int]], iou: float
+) -> None:
+    monkeypatch.setattr(geometry, "_NMS_BLOCK", block)
     boxes = np.array([i[0] for i in items], dtype=np.float64).reshape(-1, 4)
     scores = np.array([i[1] / 20 for i in items], dtype=np.float64)
     labels = np.array([i[2] for i in items], dtype=np.int64)
