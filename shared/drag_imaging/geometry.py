@@ -93,8 +93,9 @@ def _keep_in_block(
     """Appends to `kept` what stays of a block of sorted boxes, beside what was kept before it."""
     if limit is not None and len(kept) >= limit:
         return
-    beaten = np.logical_or.reduce(_suppresses(boxes[kept], boxes[block], labels, kept, block, iou), axis=0)
-    alive: npt.NDArray[np.bool_] = ~beaten
+    alive = np.ones(len(boxes[block]), dtype=np.bool_)
+    if kept:
+        alive &= ~np.logical_or.reduce(_suppresses(boxes[kept], boxes[block], labels, kept, block, iou), axis=0)
     within = _suppresses(boxes[block], boxes[block], labels, block, block, iou)
     for index in range(len(alive)):
         if alive[index]:
