@@ -65,13 +65,25 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def container_redis_url() -> Iterator[str]:
-    """A Redis in a container; skipped where Docker does not answer."""
+    """A Redis in a container; skipped where Docker does not answer or has no image and cannot fetch it."""
     if not server_programs.docker_answers():
         pytest.skip("Docker does not answer here; the same tests run on local servers")
-    from testcontainers.redis import RedisContainer
+    from docker.errors import APIError
+    from testcontainers.community.redis import RedisContainer
+    from testcontainers.core.config import testcontainers_config
 
-    with RedisContainer(server_programs.IMAGE) as container:
+    # The reaper is an image of its own, which a machine without a registry lacks; `with` removes the container.
+    testcontainers_config.ryuk_disabled = True
+    container = RedisContainer(server_programs.IMAGE)
+    container.with_command("redis-server --protected-mode no --bind 0.0.0.0")
+    try:
+        container.start()
+    except APIError as error:
+        pytest.skip(f"Docker has no {server_programs.IMAGE} (.ci/docker-redis-image makes one): {error.explanation}")
+    try:
         yield f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}"
+    finally:
+        container.stop()
 
 
 @pytest.fixture(scope="session")

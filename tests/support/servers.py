@@ -18,7 +18,8 @@ from drag_launcher.embedded import valkey_binary
 
 KINDS = ("valkey", "redis")
 """Valkey 9 as `make run` embeds it, and the system's Redis 7 (in a container where Docker answers)."""
-IMAGE = "redis:7.2-alpine"
+IMAGE = "redis:7"
+"""What `container_redis_url` runs; `.ci/docker-redis-image` makes one where no registry answers."""
 
 
 def free_port() -> int:
