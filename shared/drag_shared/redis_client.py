@@ -34,7 +34,7 @@ _PASSING_TYPES = (
     redis.exceptions.TryAgainError,
     redis.exceptions.OutOfMemoryError,
 )
-_PASSING_WORDS = tuple("BUSY CLUSTERDOWN LOADING MASTERDOWN MISCONF NOREPLICAS OOM READONLY TRYAGAIN".split())  # noqa: SIM905
+_PASSING_WORDS = tuple("BUSY CLUSTERDOWN LOADING MASTERDOWN MISCONF NOREPLICAS OOM READONLY TRYAGAIN UNBLOCKED".split())  # noqa: SIM905
 _REFUSED_TYPES = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 15.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -17,6 +19,7 @@ from drag_shared.errors import UnknownJob
 _PROBLEMS = ("unknown-job", "invalid-request", "unavailable")
 
 
+@functools.cache
 def blueprint() -> APIBlueprint:
     """The routes of this group."""
     api = APIBlueprint("dead", __name__, abp_tags=[Tag(name="dead", description="Work that was given up.")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import flask_openapi3_redoc
@@ -89,6 +90,7 @@ def pages() -> Blueprint:
     return api
 
 
+@functools.cache
 def blueprint() -> APIBlueprint:
     """The explanations that problems point to."""
     api = APIBlueprint("problems", __name__, abp_tags=[Tag(name="problems", description="What problems mean.")])

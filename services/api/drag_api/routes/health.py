@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from drag_api.views import answer
 from drag_shared.registry import WorkerInfo
 
 
+@functools.cache
 def blueprint() -> APIBlueprint:
     """The routes of this group."""
     tag = Tag(name="health", description="How it is.")

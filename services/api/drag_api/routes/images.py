@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
@@ -17,6 +19,7 @@ from drag_api.views import answer, job_address, job_view
 _ACCEPTS = Accepts()
 
 
+@functools.cache
 def blueprint() -> APIBlueprint:
     """The routes of this group."""
     api = APIBlueprint("images", __name__, abp_tags=[Tag(name="images", description="Pictures in.")])

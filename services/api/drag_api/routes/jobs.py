@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from urllib.parse import quote
 
 from flask import Response, request
@@ -25,6 +26,7 @@ _DRAW_WAIT_S = 10.0
 _JOB_PROBLEMS = ("unknown-job", "gone", "invalid-request", "unavailable")
 
 
+@functools.cache
 def blueprint() -> APIBlueprint:
     """The routes of this group."""
     api = APIBlueprint("jobs", __name__, abp_tags=[Tag(name="jobs", description="What became of pictures.")])

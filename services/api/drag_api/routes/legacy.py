@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 from flask import Response, redirect, request
@@ -25,6 +26,7 @@ _JSON = Accepts(kinds=frozenset({"json"}))
 _PROBLEMS = (*UPLOAD_PROBLEMS, "job-failed", "job-dead", "gone", "timeout")
 
 
+@functools.cache
 def blueprint() -> APIBlueprint:
     """The routes of this group."""
     tag = Tag(name="monolith", description="Addresses kept for clients of the monolith.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from flask import Response
@@ -21,6 +22,7 @@ from drag_shared.statistics import ModelStatistics
 _BEST_FIRST = ("ready", "warming", "starting", "draining", "failed")
 
 
+@functools.cache
 def blueprint() -> APIBlueprint:
     """The routes of this group."""
     api = APIBlueprint("models", __name__, abp_tags=[Tag(name="models", description="What looks at pictures.")])
