@@ -70,6 +70,7 @@ class ScriptedApi:
         self.problems: list[dict[str, str]] = []
         self.posts, self.polls = Peak(), Peak()
         self.post_takes_s = 0.0
+        self.accepted, self.go_on = threading.Event(), threading.Event()
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
         self._server: BaseWSGIServer | None = None
@@ -141,6 +142,9 @@ class ScriptedApi:
         app.add_url_rule("/v1/jobs/<job_id>", view_func=self._get)
         app.add_url_rule("/v1/jobs/<job_id>", view_func=self._delete, methods=["DELETE"])
         app.add_url_rule("/v1/jobs/<job_id>/image", view_func=self._image)
+        app.add_url_rule("/v1/dead", view_func=self._dead)
+        app.add_url_rule("/v1/dead/<dead_id>/requeue", view_func=self._requeue, methods=["POST"])
+        app.add_url_rule("/health/live", view_func=lambda: {"status": "ok"})
         app.add_url_rule("/health/ready", view_func=self._ready)
         app.add_url_rule("/v1/diagnostics", view_func=self._diagnostics)
         return app
@@ -187,6 +191,17 @@ class ScriptedApi:
         newest = sorted(self.jobs.values(), key=lambda job: (-job["created_ms"], job["id"]))
         after = start + limit
         return jsonify(jobs=newest[start:after], next=str(after) if after < len(newest) else None)
+
+    def _dead(self) -> Response:
+        letters = [
+            {"id": f"d-{job['id']}", "job_id": job["id"]} for job in self.jobs.values() if job["status"] == "dead"
+        ]
+        return jsonify(dead=letters, next=None)
+
+    def _requeue(self, dead_id: str) -> tuple[Response, int]:
+        job = self.jobs[dead_id.removeprefix("d-")]
+        job.update({"status": "queued", "name": job["name"].removeprefix("dead-"), "error": None, "ended_ms": None})
+        return jsonify(job), 202
 
     def _image(self, job_id: str) -> Response:
         data, media_type = self.pictures[job_id]
@@ -255,3 +270,11 @@ def refused(_: ScriptedApi) -> Response:
 def broken(_: ScriptedApi) -> Response:
     """A fault of the server's own, told as a proxy would."""
     return Response("<h1>Internal Server Error</h1>", 500, mimetype="text/html")
+
+
+def answered_after_listing(api: ScriptedApi) -> Response:
+    """Accepts, and answers once the test lets it."""
+    answer = api.accept()
+    api.accepted.set()
+    api.go_on.wait(20)
+    return answer

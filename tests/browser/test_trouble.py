@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 from tests.browser.acts import choose, detail, row
 from tests.browser.conftest import Watched
-from tests.browser.scripted_api import ScriptedApi, broken, busy, cut_after_accepting, refused
+from tests.browser.scripted_api import ScriptedApi, answered_after_listing, broken, busy, cut_after_accepting, refused
 
 pytestmark = pytest.mark.browser
 Open = Callable[..., Watched]
@@ -200,3 +200,38 @@ def test_job_that_is_forgotten_meanwhile_says_so(api: ScriptedApi, open_page: Op
     api.jobs.clear()
     api.start()
     expect(row(page, "held-1.jpg")).to_contain_text("No longer kept", timeout=20_000)
+
+
+def test_dead_job_is_tried_again(api: ScriptedApi, open_page: Open, picture: Write) -> None:
+    page = open_page(api.page_origin).page
+    choose(page, picture("dead-1.jpg"))
+    expect(row(page, "dead-1.jpg")).to_contain_text("Dead")
+    detail(page).get_by_role("button", name="Try again").click()
+    expect(detail(page).locator(".chip")).to_have_text("Queued")
+    api.release()
+    expect(detail(page).locator(".chip")).to_have_text("3 gauges")
+    expect(detail(page).locator(".problem")).to_have_count(0)
+
+
+def test_page_at_an_address_that_the_api_does_not_accept_says_what_to_set(api: ScriptedApi, open_page: Open) -> None:
+    own = api.page_origin
+    api.page_origin = "http://elsewhere.example"
+    page = open_page(own).page
+    expect(page.locator("#notice")).to_contain_text(f"Set DRAG_VIEWER_ORIGIN to {own}", timeout=20_000)
+    expect(page.locator("#health-word")).to_have_text("Page refused")
+    api.page_origin = own
+    expect(page.locator("#health-word")).to_have_text("Ready", timeout=20_000)
+
+
+def test_list_hears_of_a_job_before_its_own_upload_is_answered(
+    api: ScriptedApi, open_page: Open, picture: Write
+) -> None:
+    page = open_page(api.page_origin).page
+    api.next_answers.append(answered_after_listing)
+    choose(page, picture("early.jpg"))
+    assert api.accepted.wait(10)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    expect(row(page, "early.jpg")).to_have_count(2)
+    api.go_on.set()
+    expect(row(page, "early.jpg")).to_have_count(1)
+    expect(row(page, "early.jpg")).to_contain_text("3 gauges")

@@ -83,6 +83,28 @@ export const listJobs = (limit, cursor) =>
   json(`/v1/jobs?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
 export const diagnostics = () => json("/v1/diagnostics", { timeoutS: 8 });
 
+/** Have a dead job tried anew. Resolves to the job; null when its dead letter is no longer kept. */
+export async function requeueJob(id) {
+  let cursor = null;
+  do {
+    const page = await json(`/v1/dead?limit=200${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`);
+    const letter = page.dead.find((one) => one.job_id === id);
+    if (letter) return json(`/v1/dead/${encodeURIComponent(letter.id)}/requeue`, { method: "POST" });
+    cursor = page.next;
+  } while (cursor);
+  return null;
+}
+
+/** Somebody answers at the API's address, whether or not this page may read the answer. */
+export async function someoneThere() {
+  try {
+    await fetch(`${ORIGIN}/health/live`, { mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(5000) });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Ready or not is the answer here, not an error: `{ready, body}`. */
 export async function readiness() {
   const { ok, text } = await call("/health/ready", { timeoutS: 8 });
@@ -99,6 +121,24 @@ export const links = (id) => ({
   annotated: `${ORIGIN}${job(id)}/annotated`,
 });
 
+const SILENCE_MS = 60_000; // without a byte going out or an answer, before a connection counts as broken
+
+class Watchdog {
+  constructor(ms, bark) {
+    Object.assign(this, { ms, bark });
+    this.pat();
+  }
+
+  pat() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(this.bark, this.ms);
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+  }
+}
+
 /**
  * Post one picture. Resolves to the accepted job, rejects with an ApiError; `signal` gives up.
  * XMLHttpRequest, since fetch tells nothing about how much of a body has gone out.
@@ -110,10 +150,19 @@ export function postPicture(file, name, key, onProgress, signal) {
     const request = new XMLHttpRequest();
     request.open("POST", `${ORIGIN}/v1/images`);
     request.setRequestHeader("Idempotency-Key", key);
-    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
-    request.upload.onload = () => onProgress(1);
+    const watchdog = new Watchdog(SILENCE_MS, () => {
+      reject(away());
+      request.abort();
+    });
+    const progress = (share) => {
+      watchdog.pat();
+      onProgress(share);
+    };
+    request.upload.onprogress = (event) => event.lengthComputable && progress(event.loaded / event.total);
+    request.upload.onload = () => progress(1);
     request.onerror = () => reject(away());
     request.onabort = () => reject(new DOMException("given up", "AbortError"));
+    request.onloadend = () => watchdog.stop();
     request.onload = () => {
       if (request.status !== 202) {
         reject(problem(request.status, request.responseText, request.getResponseHeader("Retry-After")));

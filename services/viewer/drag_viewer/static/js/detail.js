@@ -8,7 +8,7 @@ import { sizeOf } from "./overlay.js";
 import { picture } from "./picture.js";
 import { store } from "./store.js";
 import { timings } from "./timings.js";
-import { again, cancel, withdraw } from "./upload.js";
+import { again, cancel, requeue, withdraw } from "./upload.js";
 
 const pane = byId("detail");
 const blank = pane.firstElementChild;
@@ -71,14 +71,14 @@ function heading(item) {
     "header",
     { class: "detail-head" },
     el("h2", { class: "detail-name" }, item.name),
-    el("span", { class: "chip", "data-level": level }, item.state === "done" && item.job?.result ? tally(item.job) : word),
+    el("span", { class: "chip", "data-level": level }, item.state === "done" && item.job?.result ? tally(item.job) : `${word}${item.state === "sending" ? ` ${percent(item.progress)}` : ""}`),
     el("p", { class: "facts" }, facts.filter(Boolean).map((fact) => el("span", {}, fact))),
   );
 }
 
 const EXPLAINED = {
   failed: "This picture cannot be worked on.",
-  dead: "This picture was tried several times and given up. It waits among the dead letters, from where it can be tried again.",
+  dead: "This picture was tried several times and given up.",
   refused: "The picture was not accepted, so there is no job for it.",
   gone: "The API no longer keeps this job.",
 };
@@ -157,6 +157,7 @@ function actions(item) {
     el("span", { class: "gap" }),
     level === "open" || level === "warn" ? act("Cancel", "act", () => cancel(item)) : null,
     item.state === "refused" && item.file ? act("Try again", "again", () => again(item)) : null,
+    item.state === "dead" && !item.deleted ? act("Try again", "again", () => requeue(item)) : null,
     !to ? (level === "bad" || level === "off") && act("Remove from the list", "act", () => store.remove(item)) : null,
     to && ENDED.has(item.state) && !item.deleted ? removal(item, act) : null,
   );

@@ -33,6 +33,7 @@ export function showHealth() {
 /** Level and words for the line. */
 function line() {
   if (pulse.ready === null) return ["unknown", "Asking the API"];
+  if (pulse.foreign) return ["bad", "Page refused"];
   if (!pulse.answers) return ["bad", navigator.onLine ? "API does not answer" : "No network"];
   return pulse.ready ? ["good", "Ready"] : ["bad", "Not ready"];
 }
@@ -70,6 +71,9 @@ function stall() {
 function unwell() {
   if (pulse.ready) return null;
   const since = seconds((Date.now() - pulse.since) / 1000);
+  if (pulse.foreign) {
+    return ["The API does not accept this page's address.", `Set DRAG_VIEWER_ORIGIN to ${location.origin} and start it again.`, false];
+  }
   if (!pulse.answers) {
     return [`The API does not answer at ${ORIGIN}.`, `Since ${since}. This page keeps trying and goes on by itself.`, false];
   }

@@ -1,19 +1,20 @@
 /** Is the API there, and would it work on a picture posted now? Asked regularly, more often while the answer is no. */
 
-import { diagnostics, readiness } from "./api.js";
+import { diagnostics, readiness, someoneThere } from "./api.js";
 
 const CALM_MS = 10_000;
 const UNEASY_MS = 3_000;
 const AWAY_MOST_MS = 15_000;
 
 /**
- * `answers`: somebody is there. `ready`: true, false, or null before the first answer. `since`: when it got so (ms).
+ * `answers`: somebody is there. `foreign`: somebody is, but does not let this page read (CORS). `ready`: true, false, or null before the first answer. `since`: when it got so (ms).
  * `report`: the newest diagnostics, asked for while `curious` or when something is wrong.
  * Events: `change` after each look, `back` when it is there or ready again.
  */
 class Pulse extends EventTarget {
   answers = false;
   ready = null;
+  foreign = false;
   since = Date.now();
   body = {};
   report = null;
@@ -21,6 +22,7 @@ class Pulse extends EventTarget {
   #timer = null;
   #looking = false;
   #misses = 0;
+  #there = false;
 
   start() {
     document.addEventListener("visibilitychange", () => !document.hidden && this.soon());
@@ -40,12 +42,16 @@ class Pulse extends EventTarget {
     const was = { answers: this.answers, ready: this.ready };
     try {
       const { ready, body } = await readiness();
-      Object.assign(this, { answers: true, ready, body });
+      Object.assign(this, { answers: true, foreign: false, ready, body });
       this.#misses = 0;
       if (this.curious || !ready) this.report = await diagnostics().catch(() => null);
     } catch {
       Object.assign(this, { answers: false, ready: false, body: {}, report: null });
       this.#misses += 1;
+      // Twice in a row: an API that is just coming up looks the same once.
+      const there = await someoneThere();
+      this.foreign = there && this.#there;
+      this.#there = there;
     }
     this.#looking = false;
     if (was.answers !== this.answers || was.ready !== this.ready) this.since = Date.now();

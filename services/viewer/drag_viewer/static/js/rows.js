@@ -30,7 +30,7 @@ function refresh(item) {
   const [word, level] = STATES[item.state] ?? [item.state, "off"];
   parts.row.dataset.level = level;
   parts.name.textContent = item.name;
-  parts.state.textContent = item.cancelWanted && level !== "off" ? "Cancelling" : word;
+  parts.state.textContent = item.cancelWanted && (level === "open" || level === "warn") ? "Cancelling" : word;
   parts.more.textContent = more(item);
   parts.time.textContent = item.job ? moment(item.job.created_ms) : "";
   parts.select.toggleAttribute("aria-current", store.selected === item.key);

@@ -47,7 +47,10 @@ class Store extends EventTarget {
   learn(job, item = this.#byJob.get(job.id)) {
     const known = item ?? this.add({ id: job.id, name: job.name || job.id, size: job.size_bytes, state: job.status, mine: false });
     if (!this.has(known)) return known;
-    if (ENDED.has(known.state) && !ENDED.has(job.status) && known.id === job.id) return known;
+    // Old news, unless it was dead: those are the only ones that can be tried anew.
+    const stale = ENDED.has(known.state) && known.state !== "dead" && !ENDED.has(job.status);
+    if (stale && known.id === job.id) return known;
+    this.#unite(known, job.id);
     known.id = job.id;
     this.#byJob.set(job.id, known);
     // The list may leave out what the job itself tells: what is known stays known, except what a deletion removed.
@@ -59,6 +62,23 @@ class Store extends EventTarget {
     if (ENDED.has(known.state)) known.file = null;
     this.touch(known);
     return known;
+  }
+
+  /** The list may have told of a job before the answer to its own upload came: one picture, one item. */
+  #unite(item, id) {
+    const other = this.#byJob.get(id);
+    if (!other || other === item) return;
+    const chosen = this.selected === other.key;
+    this.remove(other);
+    if (chosen) this.select(item);
+  }
+
+  /** Forget the oldest ended jobs that were not added on this page; true when some were. */
+  trim(most) {
+    const spare = this.ordered().slice(most);
+    const old = spare.filter((item) => !item.mine && ENDED.has(item.state) && item.key !== this.selected);
+    for (const item of old) this.remove(item);
+    return old.length > 0;
   }
 
   set(item, fields) {

@@ -1,6 +1,6 @@
 /** Sending pictures: a few at a time, each under a key of its own, again and again until the API takes or refuses it. */
 
-import { MAX_UPLOAD_BYTES, ApiError, deleteJob, postPicture } from "./api.js";
+import { MAX_UPLOAD_BYTES, ApiError, deleteJob, postPicture, requeueJob } from "./api.js";
 import { announce } from "./dom.js";
 import { follow } from "./follow.js";
 import { bytes } from "./format.js";
@@ -127,6 +127,7 @@ function notAccepted(item, error) {
 }
 
 function tellStall(stall) {
+  if (stall && !stalled) announce(`${stall.error.title}. Sending goes on by itself.`);
   stalled = stall;
   stalls.dispatchEvent(new Event("change"));
 }
@@ -158,6 +159,7 @@ export function cancel(item) {
 /** DELETE: cancels an open job, removes picture and result of an ended one. */
 export async function withdraw(item) {
   const wasOpen = item.state === "queued" || item.state === "running";
+  store.set(item, { actionError: null });
   try {
     const job = await deleteJob(item.id);
     if (item.url) URL.revokeObjectURL(item.url);
@@ -166,7 +168,22 @@ export async function withdraw(item) {
     else store.set(item, { state: wasOpen ? "cancelled" : item.state });
     announce(`${item.name}: ${item.state === "cancelled" ? "cancelled" : "picture and result deleted"}.`);
   } catch (error) {
-    store.set(item, { actionError: { title: error.title ?? "That did not work", detail: error.detail ?? String(error) } });
-    if (item.cancelWanted || wasOpen) follow(item);
+    store.set(item, { cancelWanted: false, actionError: { title: error.title, detail: error.detail } });
+    if (wasOpen) follow(item);
+  }
+}
+
+/** Have a dead job tried anew. */
+export async function requeue(item) {
+  store.set(item, { actionError: null });
+  try {
+    const job = await requeueJob(item.id);
+    if (!job) throw new ApiError({ title: "It cannot be tried again", detail: "Its dead letter is no longer kept." });
+    store.set(item, { full: false, mine: true });
+    store.learn(job, item);
+    announce(`${item.name}: queued again.`);
+    follow(item);
+  } catch (error) {
+    store.set(item, { actionError: { title: error.title, detail: error.detail } });
   }
 }
