@@ -36,7 +36,7 @@ $(RUNTIME): requirements.lock pyproject.toml | $(VENV)/bin/python
 	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cat $^ | cksum)" ]; then \
 	  set -e -o pipefail; \
 	  echo "==> installing what DRAG runs on: $$(grep -c '^[a-z0-9].*==' requirements.lock) packages, some 200 MB, once"; \
-	  $(PIP) install --progress-bar off --require-hashes -r requirements.lock | sed -u -n 's/^\(Collecting\|Downloading\|Installing\) /    &/p'; \
+	  $(PIP) install --progress-bar off --require-hashes -r requirements.lock | sed -u -n 's/ (from .*//; s/ packages: .*/ packages/; s/^\(Collecting\|Installing\) /    &/p'; \
 	  $(PIP) install --quiet --no-deps --editable .; \
 	  cat $^ | cksum > $@; \
 	else touch $@; fi
@@ -45,7 +45,7 @@ $(DEV): requirements-dev.lock $(RUNTIME)
 	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cksum < $<)" ]; then \
 	  set -e -o pipefail; \
 	  echo "==> installing what tests and checks need, once"; \
-	  $(PIP) install --progress-bar off --require-hashes -r requirements-dev.lock | sed -u -n 's/^\(Collecting\|Installing\) /    &/p'; \
+	  $(PIP) install --progress-bar off --require-hashes -r requirements-dev.lock | sed -u -n 's/ (from .*//; s/ packages: .*/ packages/; s/^\(Collecting\|Installing\) /    &/p'; \
 	  cksum < $< > $@; \
 	else touch $@; fi
 
