@@ -93,7 +93,7 @@ function trouble(item) {
     const title = item.error?.title || EXPLAINED[item.state] || "";
     blocks.push(problem(item.state === "gone" ? "off" : "bad", title, item.error?.detail ?? "", item.error?.code));
   }
-  if (item.job?.attempts > 1) blocks.push(el("p", { class: "aside" }, `Tried ${item.job.attempts} times.`));
+  if (item.state === "done" && item.job?.attempts > 1) blocks.push(el("p", { class: "aside" }, `Tried ${item.job.attempts} times.`));
   return blocks.length ? el("div", { class: "troubles" }, blocks) : null;
 }
 

@@ -69,16 +69,16 @@ function stall() {
 }
 
 function unwell() {
-  if (pulse.ready) return null;
+  if (pulse.ready || (pulse.answers && !panel.hidden)) return null; // the panel says it in full
   const since = seconds((Date.now() - pulse.since) / 1000);
   if (pulse.foreign) {
     return ["The API does not accept this page's address.", `Set DRAG_VIEWER_ORIGIN to ${location.origin} and start it again.`, false];
   }
   if (!pulse.answers) {
-    return [`The API does not answer at ${ORIGIN}.`, `Since ${since}. This page keeps trying and goes on by itself.`, false];
+    return [`The API does not answer at ${ORIGIN}.`, `For ${since} now. This page keeps trying and goes on by itself.`, false];
   }
   const reasons = problems().map(({ what }) => sentence(what));
-  return ["Not ready.", `${reasons.join(" ") || "Pictures posted now would wait."} Since ${since}.`, false];
+  return ["Not ready.", `${reasons.join(" ") || "Pictures posted now would wait."} For ${since} now.`, false];
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1).replace(/\.?$/, ".");
@@ -103,7 +103,10 @@ function drawPanel() {
 }
 
 const trouble = ({ what, fix }) =>
-  el("li", {}, el("strong", {}, sentence(what)), fix ? ` What to do: ${fix.replace(/\.?$/, ".")}` : "");
+  el("li", {}, el("strong", {}, sentence(what)), fix ? [" What to do: ", coded(fix.replace(/\.?$/, "."))] : null);
+
+/** Text in which `backticks` mark what to type. */
+const coded = (text) => text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
 
 function workers(report) {
   const all = Object.values(report.services).flat();
