@@ -165,8 +165,6 @@ end
 local function sweep(limits, limit)
   write_changes()
   local horizon = now - limits.ttl_ms
-  evict(K.pictures, 'picture_bytes', limits.picture_bytes, horizon, limit, remove_picture)
-  evict(K.ended, 'record_bytes', limits.record_bytes, horizon, limit, forget)
   if counted('dead_bytes') > limits.dead_bytes then
     local excess = counted('dead_bytes') - limits.dead_bytes
     for _, found in ipairs(call('XRANGE', K.dead, '-', '+', 'COUNT', limit)) do
@@ -175,6 +173,8 @@ local function sweep(limits, limit)
       excess = excess - tonumber(fields.bytes or 0)
       drop_letter(found[1], fields, limits)
     end
-    write_changes()
+    write_changes()  -- their jobs are ordinary ended ones now
   end
+  evict(K.pictures, 'picture_bytes', limits.picture_bytes, horizon, limit, remove_picture)
+  evict(K.ended, 'record_bytes', limits.record_bytes, horizon, limit, forget)
 end
