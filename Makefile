@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # The first supported Python on the PATH, unless PYTHON says which.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+TRAIN := .venv-train
 RUNTIME := $(VENV)/.runtime-stamp
 DEV := $(VENV)/.dev-stamp
 SOURCES := shared deploy services tests $(wildcard benchmarks) $(wildcard training)
@@ -115,11 +116,18 @@ lock: $(DEV) ## pin all dependencies anew, with hashes (make lock ARGS=--upgrade
 	  --no-emit-package drag --custom-compile-command "make lock" $(ARGS) --extra dev -c requirements.lock \
 	  pyproject.toml -o requirements-dev.lock
 
+$(TRAIN)/.stamp: training/requirements.txt
+	@if [ -z "$(PYTHON)" ]; then echo "DRAG needs Python 3.11, 3.12 or 3.13: make PYTHON=/path/to/python3.12 train" >&2; exit 1; fi
+	@test -x $(TRAIN)/bin/python || $(PYTHON) -m venv $(TRAIN)
+	@echo "==> installing what training needs (torch and more: some GB, once)"
+	@$(TRAIN)/bin/python -m pip --disable-pip-version-check install --quiet -r $<
+	@touch $@
+
 .PHONY: train
-train: $(RUNTIME) ## train the gauge detector anew (one GPU; training/README.md has the details)
-	@$(MAKE) -C training train ARGS="$(ARGS)"
+train: $(TRAIN)/.stamp ## train the gauge detector anew, best on a GPU (make train ARGS='--photos DIR ...')
+	@$(TRAIN)/bin/python -m training.train --out training-run $(ARGS)
 
 .PHONY: clean
 clean: ## remove .venv, caches and builds (the jobs in .drag stay)
-	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+	@rm -rf $(VENV) $(TRAIN) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
