@@ -68,6 +68,9 @@ def nms(
     _check_boxes(boxes)
     if scores.shape != (len(boxes),):
         raise ValueError(f"scores have shape {scores.shape}, expected {(len(boxes),)}, one a box")
+    if len(boxes) <= _FEW:
+        names = None if labels is None else labels.tolist()
+        return np.array(_nms_of_few(boxes.tolist(), scores.tolist(), names, iou, limit), dtype=np.intp)
     order = np.argsort(-scores, kind="stable")
     boxes = boxes[order]
     if labels is not None:
@@ -78,8 +81,35 @@ def nms(
     return order[kept]
 
 
+_FEW: Final = 12
+"""For so few boxes, the usual picture, plain numbers are faster than arrays."""
+
 _NMS_BLOCK: Final = 128
 """Overlaps are told a block at a time: one call for all pairs of a usual picture, and little memory for an odd one."""
+
+
+def _nms_of_few(
+    boxes: list[list[float]], scores: list[float], labels: list[int] | None, iou: float, limit: int | None
+) -> list[int]:
+    kept: list[int] = []
+    for index in sorted(range(len(boxes)), key=lambda i: -scores[i]):
+        if limit is not None and len(kept) >= limit:
+            break
+        if not any(
+            (labels is None or labels[index] == labels[other]) and _iou(boxes[index], boxes[other]) > iou
+            for other in kept
+        ):
+            kept.append(index)
+    return kept
+
+
+def _iou(a: list[float], b: list[float]) -> float:
+    across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    if across <= 0 or down <= 0:
+        return 0.0
+    shared = across * down
+    own = max(0.0, a[2] - a[0]) * max(0.0, a[3] - a[1])
+    return shared / (own + max(0.0, b[2] - b[0]) * max(0.0, b[3] - b[1]) - shared)
 
 
 def _keep_in_block(

@@ -34,8 +34,9 @@ class Placement:
     def to_source(self, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Maps `(N, 4)` `xyxy` from the input to the source, clipped to it; returns a new array."""
         mapped = (boxes - self._shift()) / self._factor()
-        limit = np.array([self.source_width, self.source_height] * 2, dtype=np.float32)
-        return np.clip(mapped, 0.0, limit).astype(np.float32)
+        mapped[:, 0::2] = mapped[:, 0::2].clip(0.0, self.source_width)
+        mapped[:, 1::2] = mapped[:, 1::2].clip(0.0, self.source_height)
+        return mapped.astype(np.float32)
 
     def to_input(self, boxes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Maps `(N, 4)` `xyxy` from the source to the input; returns a new array."""

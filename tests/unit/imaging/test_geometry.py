@@ -34,12 +34,13 @@ def slow_nms(boxes: Floats, scores: Floats, labels: npt.NDArray[np.int64], iou: 
     return kept
 
 
-@pytest.mark.parametrize("block", [128, 4])
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize(("few", "block"), [(12, 128), (0, 128), (0, 4), (1000, 128)])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(LABELLED, st.sampled_from([0.0, 0.3, 0.5, 0.9]))
 def test_nms_is_the_slow_reference(
-    monkeypatch: pytest.MonkeyPatch, block: int, items: list[tuple[tuple[int, ...], int, int]], iou: float
+    monkeypatch: pytest.MonkeyPatch, few: int, block: int, items: list[tuple[tuple[int, ...], int, int]], iou: float
 ) -> None:
+    monkeypatch.setattr(geometry, "_FEW", few)
     monkeypatch.setattr(geometry, "_NMS_BLOCK", block)
     boxes = np.array([i[0] for i in items], dtype=np.float64).reshape(-1, 4)
     scores = np.array([i[1] / 20 for i in items], dtype=np.float64)
