@@ -53,6 +53,7 @@ def create_app(
     app = OpenAPI(
         "drag_api",
         info=Info(title="DRAG", version=version(), description=_DESCRIPTION),
+        security_schemes={},
         doc_ui=False,
         validation_error_model=Problem,
         static_folder=None,

@@ -96,7 +96,11 @@ def blueprint() -> APIBlueprint:
     api = APIBlueprint("problems", __name__, abp_tags=[Tag(name="problems", description="What problems mean.")])
     text: Responses = {200: {"description": "Plain text.", "content": {"text/plain": TEXT}}}
 
-    @api.get("/problems/<slug>", operation_id="explainProblem", responses={**text, **problems("not-found")})
+    @api.get(
+        "/problems/<slug>",
+        operation_id="explainProblem",
+        responses={**text, **problems("not-found", "invalid-request")},
+    )
     @bound
     def explain(path: ProblemPath) -> Response:
         """Explain a kind of problem; the address is its `type`."""

@@ -100,7 +100,7 @@ def _add_pictures(api: APIBlueprint) -> None:
         operation_id="getAnnotated",
         responses={
             200: binary("The upright picture with its findings drawn on it.", "image/jpeg"),
-            **problems(*_JOB_PROBLEMS, "not-ready-yet", "no-result", "bad-picture", "busy"),
+            **problems(*_JOB_PROBLEMS, "not-ready-yet", "no-result", "bad-picture", "unsupported-picture", "busy"),
         },
     )
     @bound
