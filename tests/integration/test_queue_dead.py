@@ -126,9 +126,7 @@ def test_the_byte_budget_drops_the_oldest_letters(queue: Queue) -> None:
     queue.assert_closes()
 
 
-@pytest.mark.parametrize(
-    "wrong", ["", "x", "0", "0-1", "0-1-x", "9-1-1", "0--1", "0-1-1", "-1-1-1", "0-" + "9" * 30 + "-1"]
-)
+@pytest.mark.parametrize("wrong", ["", "x", "0", "0-1", "0-1-x", "9-1-1", "0--1", "0-1-1", "-1-1-1", f"0-{9**40}-1"])
 def test_a_letter_that_is_not_there_is_unknown(queue: Queue, wrong: str) -> None:
     for ask in (queue.store.dead_letter, queue.store.requeue, queue.store.drop):
         with pytest.raises(UnknownJob):
