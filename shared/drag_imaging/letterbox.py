@@ -70,8 +70,11 @@ def letterbox(
     placed_width = min(width, max(1, round(source_width * scale)))
     placed_height = min(height, max(1, round(source_height * scale)))
     left, top = (width - placed_width) // 2, (height - placed_height) // 2
-    out = np.full((height, width, 3), pad, dtype=np.uint8)
-    out[top : top + placed_height, left : left + placed_width] = _resize(picture, placed_width, placed_height)
+    out = np.empty((height, width, 3), dtype=np.uint8)
+    inner = out[top : top + placed_height, left : left + placed_width]
+    out[:top], out[top + placed_height :] = pad, pad
+    out[top : top + placed_height, :left], out[top : top + placed_height, left + placed_width :] = pad, pad
+    inner[...] = _resize(picture, placed_width, placed_height)
     placement = Placement(
         placed_width / source_width, placed_height / source_height, left, top, source_width, source_height
     )
