@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,8 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Exit status 0 when a gauge was found."""
     photo = args.photo or a_photo()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that everything is put away
     deadline = time.monotonic() + args.timeout
     with tempfile.TemporaryDirectory(prefix="drag-demo-") as folder, drag(Path(folder), deadline) as api:
         print(f"\nposting {photo} to {api}/v1/images")
@@ -87,13 +90,17 @@ def drag(data_dir: Path, deadline: float) -> Iterator[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith("DRAG_") or name in _KEPT}
     env |= {"DRAG_DATA_DIR": str(data_dir), "DRAG_API_PORT": str(api_port), "DRAG_VIEWER_PORT": str(viewer_port)}
     # A process group of its own: Ctrl-C reaches this process, which then stops it in order.
-    running = subprocess.Popen([sys.executable, "-m", "drag_shared.cli", "run"], env=env, process_group=0)
+    # Its standard input ends with this process, however that ends, and it stops then.
+    command = [sys.executable, "-m", "drag_shared.cli", "run", "--stop-at-eof"]
+    running = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, process_group=0)
     try:
         api = f"http://127.0.0.1:{api_port}"
         wait_until_ready(api, running, deadline)
         yield api
     finally:
         running.send_signal(signal.SIGTERM)
+        if running.stdin is not None:
+            running.stdin.close()
         try:
             running.wait(timeout=60)
         except subprocess.TimeoutExpired:

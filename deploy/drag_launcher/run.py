@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import threading
 from importlib.metadata import version
@@ -24,6 +25,7 @@ _GUARDIAN_SLACK_S = 45.0
 def register(subparsers: Subparsers) -> None:
     """Adds the command."""
     parser = subparsers.add_parser("run", help="start the services and, when no Redis is set, an embedded one")
+    parser.add_argument("--stop-at-eof", action="store_true", help="stop when standard input ends (with a parent)")
     parser.set_defaults(run=run)
 
 
@@ -46,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
             lambda seconds: say(welcome(settings, seconds)),
         )
         watcher.start()
+        if args.stop_at_eof:
+            threading.Thread(target=_stop_at_eof, name="stdin", daemon=True).start()
         try:
             supervisor.run()
         finally:
@@ -55,6 +59,13 @@ def run(args: argparse.Namespace) -> int:
         if lock is not None:
             os.close(lock)
     return EXIT_OK
+
+
+def _stop_at_eof() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        while os.read(sys.stdin.fileno(), 4096):
+            pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def check_ports(settings: Settings) -> None:
