@@ -70,6 +70,7 @@ class ScriptedApi:
         self.problems: list[dict[str, str]] = []
         self.posts, self.polls = Peak(), Peak()
         self.post_takes_s = 0.0
+        self.annotated = b""
         self.accepted, self.go_on = threading.Event(), threading.Event()
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
@@ -142,6 +143,7 @@ class ScriptedApi:
         app.add_url_rule("/v1/jobs/<job_id>", view_func=self._get)
         app.add_url_rule("/v1/jobs/<job_id>", view_func=self._delete, methods=["DELETE"])
         app.add_url_rule("/v1/jobs/<job_id>/image", view_func=self._image)
+        app.add_url_rule("/v1/jobs/<job_id>/annotated", view_func=self._annotated)
         app.add_url_rule("/v1/dead", view_func=self._dead)
         app.add_url_rule("/v1/dead/<dead_id>/requeue", view_func=self._requeue, methods=["POST"])
         app.add_url_rule("/health/live", view_func=lambda: {"status": "ok"})
@@ -191,6 +193,9 @@ class ScriptedApi:
         newest = sorted(self.jobs.values(), key=lambda job: (-job["created_ms"], job["id"]))
         after = start + limit
         return jsonify(jobs=newest[start:after], next=str(after) if after < len(newest) else None)
+
+    def _annotated(self, job_id: str) -> Response:
+        return Response(self.annotated, mimetype="image/jpeg")
 
     def _dead(self) -> Response:
         letters = [

@@ -63,6 +63,20 @@ def test_overlay_is_told_in_words_and_rows_light_their_boxes(api: ScriptedApi, o
     expect(detail(page).locator(".box").nth(0)).to_have_class("box")
 
 
+def test_picture_that_the_browser_cannot_show_is_shown_as_the_api_draws_it(
+    api: ScriptedApi, open_page: Open, picture: Write
+) -> None:
+    api.annotated = picture().read_bytes()
+    odd = picture("odd.jpg")
+    odd.write_bytes(b"read by the API alone")
+    page = open_page(api.page_origin).page
+    choose(page, odd)
+    image = detail(page).locator("img")
+    expect(image).to_have_attribute("src", re.compile("/annotated$"))
+    expect(image).to_have_js_property("naturalWidth", 640)
+    expect(detail(page).locator(".overlay")).to_have_count(0)
+
+
 def test_links_lead_to_the_job(api: ScriptedApi, open_page: Open, picture: Write) -> None:
     page = open_page(api.page_origin).page
     choose(page, picture())

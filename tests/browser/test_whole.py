@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -138,6 +139,23 @@ def test_truncated_picture_ends_with_its_reason(whole: Whole, open_page: Open, p
     choose(page, cut)
     expect(row(page, "cut.jpg")).to_have_attribute("data-level", "bad", timeout=30_000)
     expect(detail(page).locator(".problem")).to_be_visible()
+
+
+def test_turned_picture_is_shown_upright_under_its_boxes(whole: Whole, open_page: Open, picture: Write) -> None:
+    page = open_page(whole.page).page
+    turned = picture("turned.jpg")
+    tag = bytes.fromhex("4d4d002a00000008000101120003000000010006000000000000")  # TIFF, one entry: orientation 6
+    segment = b"Exif\0\0" + tag
+    data = turned.read_bytes()
+    turned.write_bytes(data[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + data[2:])
+    choose(page, turned)
+    expect(row(page, "turned.jpg")).to_have_attribute("data-level", "good", timeout=30_000)
+    expect(detail(page).locator(".facts")).to_contain_text(re.compile(r"480 . 640 px"))
+    page.reload()
+    image = detail(page).locator("img")
+    expect(image).to_have_js_property("naturalWidth", 480)
+    expect(image).to_have_js_property("naturalHeight", 640)
+    expect(detail(page).locator("svg.overlay")).to_have_attribute("viewBox", "0 0 480 640")
 
 
 def test_delete_removes_picture_and_result(whole: Whole, open_page: Open, picture: Write) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
+from flask.testing import FlaskClient
+
 from drag_shared.config import Settings
 from drag_viewer.app import create_app, size_in_words
-from flask.testing import FlaskClient
 
 
 @pytest.fixture
@@ -26,6 +27,7 @@ def test_page_names_the_api_on_its_own_host(client: FlaskClient) -> None:
     assert '<meta name="drag-api" content="http://plant.example:5000">' in page.text
     assert '<meta name="drag-max-upload-bytes" content="5500000">' in page.text
     assert "Up to 5 MB each" in page.text
+    assert '<link rel="modulepreload" href="/static/js/api.js">' in page.text
 
 
 def test_policy_allows_this_host_and_the_api_and_nobody_else(client: FlaskClient) -> None:
@@ -77,7 +79,10 @@ def test_static_files_are_looked_at_again_and_cost_nothing_unchanged(client: Fla
     first = client.get("/static/js/main.js", buffered=True)
     assert first.mimetype == "text/javascript"
     assert first.headers["Cache-Control"] == "no-cache"
-    assert client.get("/static/js/main.js", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    assert (
+        client.get("/static/js/main.js", headers={"If-None-Match": first.headers["ETag"]}, buffered=True).status_code
+        == 304
+    )
 
 
 def test_health_needs_nobody_else(client: FlaskClient) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import drag_viewer
 import pytest
+
+import drag_viewer
 
 PACKAGE = Path(drag_viewer.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from drag_shared.config import Settings
 from drag_shared.errors import ConfigError
 from drag_viewer.origins import UnusableHostError, api_origin

@@ -30,7 +30,7 @@ function sources(item) {
   if (item.url) found.push(["own", item.url]);
   if (item.id && item.state !== "gone" && !item.deleted && item.job?.has_image !== false) {
     found.push(["original", links(item.id).image]);
-    // For formats that browsers do not show (TIFF): the API draws these as JPEG.
+    // For a file that this browser cannot show: the API reads and draws it anew.
     if (item.state === "done" && item.job?.result) found.push(["annotated", links(item.id).annotated]);
   }
   return found;
