@@ -36,8 +36,7 @@ class Sampler:
             parts.append((self.renders.images[index], self.renders.boxes[index], self.renders.labels[index]))
         images, boxes, labels = (torch.cat(p) for p in zip(*parts, strict=True))
         order = torch.randperm(count, device=images.device)
-        kind = torch.float16 if images.is_cuda else torch.float32
-        return images[order].permute(0, 3, 1, 2).to(kind), boxes[order], labels[order]
+        return images[order].permute(0, 3, 1, 2).float(), boxes[order], labels[order]
 
     def batch(self, count: int, out: int) -> tuple[Tensor, Tensor, Tensor]:
         """Images `(N, 3, out, out)` 0..255, boxes `(N, M, 4)` xyxy and labels `(N, M)`, -1 where none."""
@@ -45,7 +44,7 @@ class Sampler:
         parts = []
         if count > four:
             images, boxes, labels = self._draw(count - four)
-            parts.append(augment.warp(images, boxes, labels, out, (0.45, 1.45)))
+            parts.append(augment.warp(images, boxes, labels, out, (0.5, 1.5)))
         if four:
             images, boxes, labels = self._draw(4 * four)
             if torch.rand(()) < 0.6:  # a fair reduction; else the aliasing of plain sampling, which deployments have too

@@ -63,7 +63,7 @@ def _split(row: dict[str, str]) -> str:
 
 
 def load_labels(folder: Path = FOLDER, unstated: bool = True, copies: bool = False) -> list[Photo]:
-    """All labelled photos. `unstated`: take sources that do not state their provenance; `copies`: take duplicates."""
+    """All labelled photos (a gauge without a box: not labelled). `unstated`: take sources that do not state their provenance; `copies`: take duplicates."""
     boxes: dict[str, list[Box]] = defaultdict(list)
     with open(folder / "boxes.csv", newline="") as handle:
         for row in csv.DictReader(handle):
@@ -73,7 +73,8 @@ def load_labels(folder: Path = FOLDER, unstated: bool = True, copies: bool = Fal
     with open(folder / "photos.csv", newline="") as handle:
         for row in csv.DictReader(handle):
             stated = row["provenance"] == "stated"
-            if (row["same_as"] and not copies) or not (stated or unstated):
+            unlabelled = row["kind"] != "none" and not boxes[row["file"]]
+            if unlabelled or (row["same_as"] and not copies) or not (stated or unstated):
                 continue
             photos.append(
                 Photo(row["file"], _split(row), row["kind"], row["source"], stated, int(row["width"]),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import queue
+import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.model import PAD
-from training.render.scene import Assets, render
+from training.render.scene import Assets, Scene, render
 
 MOST = 24  # gauges kept of a picture
 
@@ -73,6 +75,15 @@ def _start(assets: Assets, size: int, stage: str, chunk: int) -> None:
     _shared = (assets, size, stage, chunk)
 
 
+def _safe_render(seed: int, size: int, assets: Assets) -> Scene:
+    """A scene; one that cannot be drawn is reported and replaced by another, so that hours of rendering go on."""
+    try:
+        return render(seed, size, assets)
+    except (ValueError, cv2.error, IndexError, TypeError) as error:
+        print(f"scene {seed} failed: {error!r}", flush=True)
+        return _safe_render(seed + 1_000_000_007, size, assets)
+
+
 def _chunk(task: tuple[int, int]) -> tuple[int, list[Boxed]]:
     """Renders a chunk of scenes into its slot of the staging file."""
     assert _shared is not None
@@ -81,7 +92,7 @@ def _chunk(task: tuple[int, int]) -> tuple[int, list[Boxed]]:
     view = np.memmap(stage, np.uint8, "r+", slot * chunk * size * size * 3, (chunk, size, size, 3))
     found: list[Boxed] = []
     for k in range(chunk):
-        scene = render(seed * chunk + k, size, assets)
+        scene = _safe_render(seed * chunk + k, size, assets)
         view[k] = scene.image
         found.append((scene.boxes, scene.labels))
     return slot, found
@@ -92,9 +103,10 @@ class RenderFeed:
 
     def __init__(self, assets: Assets, size: int, workers: int, seed: int = 0, chunk: int = 8, slots: int = 128) -> None:
         self.size, self.chunk, self.seed = size, chunk, seed
-        folder = "/dev/shm" if Path("/dev/shm").is_dir() else None
+        need, memory = slots * chunk * size * size * 3, Path("/dev/shm")
+        folder = memory if memory.is_dir() and shutil.disk_usage(memory).free > 2 * need else None
         self.stage = tempfile.NamedTemporaryFile(dir=folder)  # noqa: SIM115 (closed with the feed)
-        self.stage.truncate(slots * chunk * size * size * 3)
+        self.stage.truncate(need)
         self.free: queue.Queue[int] = queue.Queue()
         for slot in range(slots):
             self.free.put(slot)
@@ -129,6 +141,13 @@ class RenderFeed:
         """Starts filling the pool in the background, round and round."""
         self.thread = threading.Thread(target=self._pump, args=(pool,), daemon=True)
         self.thread.start()
+
+    def wait(self, pool: Pool, count: int) -> None:
+        """Waits until the pool holds `count` renders; raises if rendering has ended before."""
+        while pool.filled < count:
+            if self.thread is None or not self.thread.is_alive():
+                raise RuntimeError(f"rendering ended after {self.made} of {count} scenes: see the error above")
+            time.sleep(0.1)
 
     def close(self) -> None:
         """Ends the processes."""

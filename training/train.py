@@ -98,8 +98,7 @@ def sampler(args: argparse.Namespace, device: str) -> tuple[Sampler, RenderFeed 
     renders = Pool.empty(args.renders, args.render_size, device)
     if feed is not None:
         feed.feed(renders)
-        while renders.filled < min(args.renders, args.wait):
-            time.sleep(0.2)
+        feed.wait(renders, min(args.renders, args.wait))
     else:
         for k in range(args.renders):
             scene = render(args.seed + k, args.render_size, assets)

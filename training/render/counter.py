@@ -52,6 +52,7 @@ def _shade(image: Image, strength: float) -> None:
 
 def window(rng: Rng, height: int, strip: Image | None = None) -> Patch:
     """A counter's window with one `counter` outline: its whole area, frame left out."""
+    height = max(12, height)
     if strip is not None:
         width = int(np.clip(strip.shape[1] / strip.shape[0], 1.5, 9) * height)
         image = np.asarray(cv2.resize(strip, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -70,6 +71,7 @@ def _drawn(rng: Rng, height: int) -> Patch:
     drums, decimals = int(rng.integers(4, 9)), int(rng.choice([0, 0, 1, 1, 2, 3, 3]))
     wide, gap = int(height * rng.uniform(0.5, 0.95)), int(height * rng.choice([0.02, 0.05, 0.12, 0.25]))
     pad = int(height * rng.uniform(0.0, 0.22))
+    wide = max(4, wide)
     width = drums * wide + (drums + 1) * gap + 2 * pad
     frame = grey(rng, 0, 70, 6) if rng.random() < 0.6 else grey(rng, 100, 245, 10)
     patch = blank(height, width, frame, 255)

@@ -114,6 +114,7 @@ def _icons(image: Image, rng: Rng, style: Style) -> None:
 def window(rng: Rng, width: int, height: int, style: Style | None = None) -> Patch:
     """A lit window with one `digital` outline: its whole area."""
     style = style or pick_style(rng)
+    width, height = max(12, width), max(8, height)
     patch = blank(height, width, style.back, 255)
     if rng.random() < 0.6:
         gradient(patch.image, rng, 50)
