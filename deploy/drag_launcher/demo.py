@@ -63,15 +63,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 def a_photo(folder: Path = _PHOTOS) -> Path:
-    """The first photo that ships with the source.
+    """A photo of a gauge that ships with the source, of a dial when there is one.
 
     Raises:
         ConfigError: there is none here.
     """
-    photos = sorted(path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES)
+    photos = [
+        path for path in folder.glob("*") if path.suffix.lower() in _SUFFIXES and not path.stem.startswith("none")
+    ]
     if not photos:
         raise ConfigError(f"no photo in {folder.resolve()}; name one: drag demo photo.jpg")
-    return photos[0]
+    return min(photos, key=lambda path: (not path.stem.startswith("dial"), path.name))
 
 
 def save(picture: bytes, photo: Path, folder: Path) -> Path:
