@@ -71,6 +71,7 @@ class ScriptedApi:
         self.posts, self.polls = Peak(), Peak()
         self.post_takes_s = 0.0
         self.annotated = b""
+        self._epoch_ms = now_ms() - 3_600_000
         self.accepted, self.go_on = threading.Event(), threading.Event()
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
@@ -106,9 +107,10 @@ class ScriptedApi:
             self._changed.notify_all()
 
     def add_ended(self, count: int) -> None:
-        """Jobs from before."""
-        for number in range(count):
-            finish(self._new(f"earlier-{number}.jpg", b"", "image/jpeg", created_ms=now_ms() - 60_000 + number))
+        """Jobs from before, each newer than the last."""
+        for _ in range(count):
+            number = len(self.jobs)
+            finish(self._new(f"earlier-{number}.jpg", b"", "image/jpeg", created_ms=self._epoch_ms + number))
 
     def accept(self) -> Response:
         key, file = request.headers["Idempotency-Key"], request.files["file"]

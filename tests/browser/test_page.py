@@ -142,6 +142,23 @@ def test_earlier_jobs_come_in_pages_and_open(api: ScriptedApi, open_page: Open) 
     expect(detail(page).locator(".box")).to_have_count(3)
 
 
+def test_page_that_stays_open_keeps_up_and_stays_small(api: ScriptedApi, open_page: Open) -> None:
+    api.add_ended(30)
+    page = open_page(api.page_origin).page
+    rows = page.locator("#list .row")
+    expect(rows).to_have_count(20)
+    for known in (20 + 150, 300):  # 320 are known by then: the oldest go
+        api.add_ended(150)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(rows).to_have_count(known)
+        expect(rows.first.locator(".row-name")).to_have_text(f"earlier-{len(api.jobs) - 1}.jpg")
+    page.get_by_role("button", name="Show older").click()
+    expect(rows).to_have_count(320)
+    page.get_by_role("button", name="Show older").click()
+    expect(rows).to_have_count(330)
+    expect(page.get_by_role("button", name="Show older")).to_be_hidden()
+
+
 def test_address_shows_the_job_again_and_back_works(api: ScriptedApi, open_page: Open) -> None:
     api.add_ended(2)
     page = open_page(api.page_origin).page

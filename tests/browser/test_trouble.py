@@ -113,6 +113,7 @@ def test_refused_picture_says_why_and_can_be_removed(api: ScriptedApi, open_page
     expect(detail(page)).to_contain_text("Unsupported picture")
     expect(detail(page)).to_contain_text("The bytes are not a picture. Fix: save it as JPEG.")
     expect(page.locator("#announcer")).to_contain_text("notes.jpg: refused")
+    expect(detail(page).get_by_role("button", name="Try again")).to_have_count(0)
     detail(page).get_by_role("button", name="Remove from the list").click()
     expect(page.locator("#list .row")).to_have_count(0)
     expect(detail(page)).to_contain_text("The result appears here")

@@ -97,6 +97,9 @@ function trouble(item) {
   return blocks.length ? el("div", { class: "troubles" }, blocks) : null;
 }
 
+/** Whether the same picture may fare better: the fault was not its own. */
+const worthAnother = (error) => error?.status === 0 || error?.status >= 500;
+
 const problem = (level, title, detail, code) =>
   el(
     "div",
@@ -156,7 +159,7 @@ function actions(item) {
     to ? out(to.json, "JSON", "json") : null,
     el("span", { class: "gap" }),
     level === "open" || level === "warn" ? act("Cancel", "act", () => cancel(item)) : null,
-    item.state === "refused" && item.file ? act("Try again", "again", () => again(item)) : null,
+    item.state === "refused" && worthAnother(item.error) ? act("Try again", "again", () => again(item)) : null,
     item.state === "dead" && !item.deleted ? act("Try again", "again", () => requeue(item)) : null,
     !to ? (level === "bad" || level === "off") && act("Remove from the list", "act", () => store.remove(item)) : null,
     to && ENDED.has(item.state) && !item.deleted ? removal(item, act) : null,

@@ -31,6 +31,7 @@ async function newest() {
   } catch {
     // The health line says that the API is away; the next look comes by itself.
   }
+  clearTimeout(timer); // another look may have begun meanwhile
   timer = setTimeout(newest, AGAIN_MS);
 }
 

@@ -33,8 +33,8 @@ function refresh(item) {
   parts.state.textContent = item.cancelWanted && (level === "open" || level === "warn") ? "Cancelling" : word;
   parts.more.textContent = more(item);
   parts.time.textContent = item.job ? moment(item.job.created_ms) : "";
-  parts.select.toggleAttribute("aria-current", store.selected === item.key);
   if (store.selected === item.key) parts.select.setAttribute("aria-current", "true");
+  else parts.select.removeAttribute("aria-current");
   parts.bar.hidden = item.state !== "sending";
   parts.bar.value = item.progress;
   parts.stop.hidden = !(level === "open" || level === "warn");
@@ -82,10 +82,12 @@ function summary(job) {
 /** Move only what stands in the wrong place, so that focus and scrolling stay where they are. */
 function arrange() {
   const ordered = store.ordered();
+  const held = document.activeElement;
   ordered.forEach((item, index) => {
     const row = rows.get(item.key)?.row;
     if (row && list.children[index] !== row) list.insertBefore(row, list.children[index] ?? null);
   });
+  if (held !== document.activeElement && list.contains(held)) held.focus({ preventScroll: true });
   byId("list-empty").hidden = ordered.length > 0;
   const open = ordered.filter((item) => ["open", "warn"].includes(STATES[item.state]?.[1])).length;
   byId("list-note").textContent = open ? `${open} not finished` : "";
