@@ -231,7 +231,7 @@ def printable(settings: Settings) -> dict[str, object]:
 
 
 def read_environment(env: Mapping[str, str] | None = None) -> tuple[dict[str, str], dict[str, str]]:
-    """Collects what the environment, and the file it may name, say.
+    """Collects what the environment, and the file it may name, say; an empty value says nothing.
 
     Args:
         env: the environment; the process's own when not given.
@@ -251,12 +251,14 @@ def read_environment(env: Mapping[str, str] | None = None) -> tuple[dict[str, st
         found.update(
             {k: (v or "", path) for k, v in dotenv_values(path, interpolate=False).items() if k.startswith(PREFIX)}
         )
-    found.update({k: (v, "environment") for k, v in env.items() if k.startswith(PREFIX) and k != ENV_FILE})
+    ours = {k: v for k, v in env.items() if k.startswith(PREFIX) and k != ENV_FILE}
+    found.update({k: (v, "environment") for k, v in ours.items() if v or k not in found})
     known = {variable(name): name for name in Settings.model_fields}
     unknown = sorted(set(found) - set(known))
     if unknown:
         raise ConfigError("; ".join(_unknown(name, found[name][1], list(known)) for name in unknown))
-    return {known[k]: v for k, (v, _) in found.items()}, {known[k]: source for k, (_, source) in found.items()}
+    said = {known[name]: entry for name, entry in found.items() if entry[0]}
+    return {field: value for field, (value, _) in said.items()}, {field: source for field, (_, source) in said.items()}
 
 
 def _unknown(name: str, source: str, known: list[str]) -> str:

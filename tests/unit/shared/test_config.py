@@ -143,6 +143,14 @@ def test_drag_config_says_where_each_value_comes_from(
     assert rows["DRAG_LEASE_MS"]["source"] == "default"
 
 
+def test_an_empty_value_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("DRAG_API_PORT=7000\nDRAG_HOST=\n")
+    settings = load_settings({ENV_FILE: str(tmp_path / "env"), "DRAG_API_PORT": "", "DRAG_LEASE_MS": ""})
+    assert (settings.api_port, settings.host, settings.lease_ms) == (7000, "127.0.0.1", 15_000)
+    with pytest.raises(ConfigError):
+        load_settings({"DRAG_NO_SUCH_THING": ""})
+
+
 def test_a_file_that_is_not_there_or_has_a_wrong_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_settings({ENV_FILE: str(tmp_path / "none")})
