@@ -195,6 +195,23 @@ def test_another_worker_finishes_what_a_killed_one_held(farm: Farm) -> None:
     farm.queue.assert_closes()
 
 
+def test_a_worker_that_is_stopped_under_load_costs_no_attempt(farm: Farm) -> None:
+    first = farm.start()
+    farm.wait_ready()
+    ids = farm.submit(*[picture(width=320 + 16 * n) for n in range(30)])
+    until(lambda: farm.pending() > 0, 20, "work in the worker's hands")
+    # When it is stopped in the middle: what is in flight is finished, the rest stays or is handed back
+    assert stop(first) == 0, farm.log()
+    assert farm.pending() == 0
+    assert farm.consumers() == []
+    # Then another does the rest, and nothing counts as a try that failed
+    second = farm.start()
+    jobs = farm.wait_ended(ids, 60)
+    assert {(job.status, job.attempts) for job in jobs.values()} == {("done", 0)}
+    assert stop(second) == 0, farm.log()
+    farm.queue.assert_closes()
+
+
 def test_a_worker_outlives_its_server(
     redis_kind: str, tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
