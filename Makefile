@@ -13,6 +13,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c '
 TRAIN := .venv-train
 RUNTIME := $(VENV)/.runtime-stamp
 DEV := $(VENV)/.dev-stamp
+PACKAGES_STAMP := $(VENV)/.packages-stamp
+PROGRESS := sed -u -n 's/ (from .*//; s/ packages: .*/ packages/; s/^\(Collecting\|Installing\) /    &/p'
 SOURCES := shared deploy services tests $(wildcard benchmarks) $(wildcard training)
 PACKAGES := drag_shared drag_imaging drag_ingest drag_inference drag_api drag_viewer drag_launcher
 # More for the tool of a target: make test ARGS='-k letterbox', make submit ARGS='photo.jpg --wait'.
@@ -33,20 +35,28 @@ $(VENV)/bin/python:
 	  echo "venv failed; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 # Stamps hold the hash of what was installed: the second start costs nothing, a changed lock installs what changed.
-$(RUNTIME): requirements.lock pyproject.toml | $(VENV)/bin/python
-	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cat $^ | cksum)" ]; then \
+$(PACKAGES_STAMP): requirements.lock | $(VENV)/bin/python
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cksum < $<)" ]; then \
 	  set -e -o pipefail; \
-	  echo "==> installing what DRAG runs on: $$(grep -c '^[a-z0-9].*==' requirements.lock) packages, some 200 MB, once"; \
-	  $(PIP) install --progress-bar off --require-hashes -r requirements.lock | sed -u -n 's/ (from .*//; s/ packages: .*/ packages/; s/^\(Collecting\|Installing\) /    &/p'; \
-	  $(PIP) install --quiet --no-deps --editable .; \
-	  cat $^ | cksum > $@; \
+	  echo "==> installing what DRAG runs on: $$(grep -c '^[a-z0-9].*==' $<) packages, some 200 MB, once"; \
+	  $(PIP) install --progress-bar off --require-hashes -r $< | $(PROGRESS); \
+	  cksum < $< > $@; \
+	else touch $@; fi
+
+$(RUNTIME): pyproject.toml requirements-build.lock $(PACKAGES_STAMP)
+	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cat pyproject.toml requirements-build.lock | cksum)" ]; then \
+	  set -e; \
+	  echo "==> installing DRAG itself"; \
+	  $(PIP) install --quiet --require-hashes -r requirements-build.lock; \
+	  $(PIP) install --quiet --no-deps --no-build-isolation --editable .; \
+	  cat pyproject.toml requirements-build.lock | cksum > $@; \
 	else touch $@; fi
 
 $(DEV): requirements-dev.lock $(RUNTIME)
 	@if [ "$$(cat $@ 2>/dev/null)" != "$$(cksum < $<)" ]; then \
 	  set -e -o pipefail; \
 	  echo "==> installing what tests and checks need, once"; \
-	  $(PIP) install --progress-bar off --require-hashes -r requirements-dev.lock | sed -u -n 's/ (from .*//; s/ packages: .*/ packages/; s/^\(Collecting\|Installing\) /    &/p'; \
+	  $(PIP) install --progress-bar off --require-hashes -r requirements-dev.lock | $(PROGRESS); \
 	  cksum < $< > $@; \
 	else touch $@; fi
 
@@ -110,6 +120,8 @@ docs: $(DEV) ## write docs/configuration.md and deploy/drag.env.example from the
 
 .PHONY: lock
 lock: $(DEV) ## pin all dependencies anew, with hashes (make lock ARGS=--upgrade)
+	@echo 'setuptools>=77' | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --custom-compile-command "make lock" $(ARGS) - -o requirements-build.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-emit-package drag --custom-compile-command "make lock" $(ARGS) pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

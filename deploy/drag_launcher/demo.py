@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import shtab
+
 from drag_launcher.client import Client
 from drag_launcher.readiness import readiness
 from drag_shared.cli import EXIT_FAILED, EXIT_OK, Subparsers
@@ -31,7 +33,8 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 def register(subparsers: Subparsers) -> None:
     """Adds the command."""
     parser = subparsers.add_parser("demo", help="start everything, find the gauges in a photo, show the answer, stop")
-    parser.add_argument("photo", nargs="?", type=Path, help=f"a photo with a gauge in it (one of {_PHOTOS})")
+    photo = parser.add_argument("photo", nargs="?", type=Path, help=f"a photo with a gauge in it (one of {_PHOTOS})")
+    photo.complete = shtab.FILE  # how shtab is told
     parser.add_argument("--output", type=Path, default=Path("demo-output"), help="folder for the annotated picture")
     parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="longest time for it all (120)")
     parser.set_defaults(run=run)

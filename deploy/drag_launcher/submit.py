@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import shtab
+
 from drag_launcher.client import ApiError, Client
 from drag_launcher.plan import api_address
 from drag_shared.cli import EXIT_FAILED, EXIT_OK, Subparsers
@@ -17,7 +19,8 @@ from drag_shared.config import load_settings
 def register(subparsers: Subparsers) -> None:
     """Adds the command."""
     parser = subparsers.add_parser("submit", help="post pictures to the API")
-    parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a picture")
+    files = parser.add_argument("files", metavar="FILE", nargs="+", type=Path, help="a picture")
+    files.complete = shtab.FILE  # how shtab is told
     parser.add_argument("--wait", action="store_true", help="wait for the results; exit 1 unless all are done")
     parser.add_argument("--timeout", type=float, default=120, metavar="SECONDS", help="longest wait for one (120)")
     parser.add_argument("--json", action="store_true", help="print each job as one line of JSON")
