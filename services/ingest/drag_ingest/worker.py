@@ -44,6 +44,7 @@ class IngestWorker:
         self._consumer, self._pipelines, self._max_pixels, self._changed = consumer, pipelines, max_pixels, changed
         self._uploads = metrics.counter("ingest_uploads", "Uploads by what became of them.", ["outcome"])
         self._step_seconds = metrics.histogram("ingest_step_seconds", "Time from reading a batch to settling it.")
+        self._batch: list[Entry] = []  # read and not settled yet
         self.connected = False
 
     def run(self, stop: threading.Event) -> None:
@@ -70,14 +71,15 @@ class IngestWorker:
         """One batch, waiting at most ``block_ms`` for it; answers how many uploads it held.
 
         Raises:
-            Unavailable: Redis is away; what was read stays held and comes again.
+            Unavailable: Redis is away; what was read stays held, and the next step goes on with it.
         """
-        entries = self._consumer.read(BATCH, block_ms)
+        self._batch = entries = self._batch or self._consumer.read(BATCH, block_ms)
         if not entries:
             return 0
         start_s = time.perf_counter()
         outcomes = self._decide(entries)
         self._consumer.settle(outcomes)
+        self._batch = []
         self._step_seconds.observe(time.perf_counter() - start_s)
         for outcome in outcomes:
             self._uploads.labels(type(outcome).__name__.lower()).inc()
