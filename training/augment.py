@@ -16,12 +16,17 @@ def _uniform(n: int, low: float, high: float, device: torch.device) -> Tensor:
     return torch.empty(n, device=device).uniform_(low, high)
 
 
-def warp(images: Tensor, boxes: Tensor, labels: Tensor, out: int, zoom: tuple[float, float]) -> tuple[Tensor, Tensor, Tensor]:
+def warp(
+    images: Tensor, boxes: Tensor, labels: Tensor, out: int, zoom: tuple[float, float]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Random zoom, aspect, turn, flip and shift.
 
     Args:
-        images: `(N, 3, S, S)` float; boxes: `(N, M, 4)` xyxy; labels: `(N, M)`, -1 where none.
-        out: side of the result; zoom: range of the scale, 1 fits the whole picture.
+        images: `(N, 3, S, S)` float.
+        boxes: `(N, M, 4)` xyxy.
+        labels: `(N, M)`, -1 where none.
+        out: side of the result.
+        zoom: range of the scale, 1 fits the whole picture.
 
     Returns:
         Images `(N, 3, out, out)` and the boxes and labels that are still to be seen.
@@ -43,7 +48,9 @@ def warp(images: Tensor, boxes: Tensor, labels: Tensor, out: int, zoom: tuple[fl
     inverse = torch.linalg.inv(forward)
     theta = torch.cat([inverse, -(inverse @ shift[..., None])], -1)
     grid = F.affine_grid(theta.to(images.dtype), [n, 3, out, out], align_corners=False)
-    fill = torch.where(torch.rand(n, 1, 1, 1, device=device) < 0.7, float(PAD), torch.rand(n, 1, 1, 1, device=device) * 255)
+    fill = torch.where(
+        torch.rand(n, 1, 1, 1, device=device) < 0.7, float(PAD), torch.rand(n, 1, 1, 1, device=device) * 255
+    )
     fill = fill.to(images.dtype)
     warped = F.grid_sample(images - fill, grid, mode="bilinear", align_corners=False) + fill
     return warped, *_move(boxes, labels, forward, shift, size, out)

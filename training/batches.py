@@ -47,7 +47,9 @@ class Sampler:
             parts.append(augment.warp(images, boxes, labels, out, (0.5, 1.5)))
         if four:
             images, boxes, labels = self._draw(4 * four)
-            if torch.rand(()) < 0.6:  # a fair reduction; else the aliasing of plain sampling, which deployments have too
+            if (
+                torch.rand(()) < 0.6
+            ):  # a fair reduction; else the aliasing of plain sampling, which deployments have too
                 images, boxes = torch.nn.functional.avg_pool2d(images, 2), boxes / 2
             parts.append(augment.mosaic(images, boxes, labels, out))
         images, boxes, labels = (torch.cat(p) for p in zip(*parts, strict=True))

@@ -126,7 +126,9 @@ def table(tally: Tally, threshold: float, times: list[float]) -> str:
     lines.append(f"main gauge found at IoU 0.5: {np.mean(flat):.3f}  of {len(flat)}")
     lines += [f"  {name:45s} {np.mean(oks):.3f}  of {len(oks)}" for name, oks in sorted(tally.main.items())]
     if tally.small:
-        lines.append(f"small gauges (under {SMALL:.0%} of the photo) found: {np.mean(tally.small):.3f} of {len(tally.small)}")
+        lines.append(
+            f"small gauges (under {SMALL:.0%} of the photo) found: {np.mean(tally.small):.3f} of {len(tally.small)}"
+        )
     if tally.alarms:
         lines.append(f"false alarms on pictures without a gauge: {np.mean(tally.alarms):.3f}  of {len(tally.alarms)}")
     lines.append(f"false detections a photo with gauges: {np.mean(tally.extra):.3f}")
@@ -182,7 +184,8 @@ def main() -> None:
             count(tally, photo, one, float(threshold))
         if args.sweep:
             flat = [ok for name, oks in tally.main.items() if not name.startswith(" ") for ok in oks]
-            print(f"{threshold:.2f} main {np.mean(flat):.3f} alarms {np.mean(tally.alarms):.3f} extra {np.mean(tally.extra):.3f}")
+            alarms, extra = np.mean(tally.alarms), np.mean(tally.extra)
+            print(f"{threshold:.2f} main {np.mean(flat):.3f} alarms {alarms:.3f} extra {extra:.3f}")
         else:
             print(table(tally, args.score, model.times))
             if args.sheets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import warnings
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("models/gauge-detector/1/model.onnx"))
     parser.add_argument("--data", default="renders and public photos, see card.md")
     parser.add_argument("--score", type=float, default=0.4, help="threshold to ship")
-    parser.add_argument("--date", default=date.today().isoformat())
+    parser.add_argument("--date", default=datetime.now(UTC).date().isoformat())
     args = parser.parse_args()
     net = load_checkpoint(args.checkpoint)
     args.out.parent.mkdir(parents=True, exist_ok=True)

@@ -63,7 +63,13 @@ def _split(row: dict[str, str]) -> str:
 
 
 def load_labels(folder: Path = FOLDER, unstated: bool = True, copies: bool = False) -> list[Photo]:
-    """All labelled photos (a gauge without a box: not labelled). `unstated`: take sources that do not state their provenance; `copies`: take duplicates."""
+    """All labelled photos; a gauge without a box counts as not labelled.
+
+    Args:
+        folder: where the two tables lie.
+        unstated: take sources that do not state the provenance of their photos.
+        copies: take photos that occur twice.
+    """
     boxes: dict[str, list[Box]] = defaultdict(list)
     with open(folder / "boxes.csv", newline="") as handle:
         for row in csv.DictReader(handle):

@@ -20,9 +20,12 @@ def assign(
     """Matches cells to gauges.
 
     Args:
-        scores: `(N, A, C)` probabilities; boxes: `(N, A, 4)` predictions.
-        points: `(A, 2)`; strides: `(A,)`.
-        labels: `(N, M)` int64, -1 where there is no gauge; truth: `(N, M, 4)`.
+        scores: `(N, A, C)` probabilities.
+        boxes: `(N, A, 4)` predictions.
+        points: `(A, 2)` cell centres.
+        strides: `(A,)`.
+        labels: `(N, M)` int64, -1 where there is no gauge.
+        truth: `(N, M, 4)`.
 
     Returns:
         Class targets `(N, A, C)`, box targets `(N, A, 4)`, and weights `(N, A)` (0: background).

@@ -44,7 +44,7 @@ def average_precision(scores: NDArray[np.float32], hits: NDArray[np.bool_], trut
 def match(
     boxes: Boxes, scores: NDArray[np.float32], truth: Boxes, iou: float = 0.5
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which detections `(K,)` of one class hit, and which truths `(L,)` are found; each truth once, best score first."""
+    """Which detections `(K,)` of one class hit, and which truths `(L,)` are found; each once, best score first."""
     hit, found = np.zeros(len(boxes), np.bool_), np.zeros(len(truth), np.bool_)
     if not len(boxes) or not len(truth):
         return hit, found

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from training.backbone import TAP_CHANNELS, Lite0
 from training.classes import LABELS
 
-
 STRIDES = (8, 16, 32)
 SIZE = 416  # side of the square input, pixels
 PAD = 114  # grey of the letterbox

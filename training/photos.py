@@ -98,7 +98,11 @@ def _cutouts(image: Image, photo: Photo) -> tuple[list[Patch], list[Patch]]:
             if patch is not None and box.shape == "round" and 0.8 < ratio < 1.25:
                 _round_cut(patch)
                 patch.items = patch.items[:1]
-                others = [b for b in boxes if b is not box and b.x0 < box.x1 and b.x1 > box.x0 and b.y0 < box.y1 and b.y1 > box.y0]
+                others = [
+                    b
+                    for b in boxes
+                    if b is not box and b.x0 < box.x1 and b.x1 > box.x0 and b.y0 < box.y1 and b.y1 > box.y0
+                ]
                 if not others:
                     good.append(patch)
         else:
@@ -110,8 +114,7 @@ def _cutouts(image: Image, photo: Photo) -> tuple[list[Patch], list[Patch]]:
 
 def _corner(image: Image, photo: Photo) -> Image | None:
     """The largest part of a photo beside all its instruments, if large enough for a background."""
-    h, w = image.shape[:2]
-    k = w / photo.width
+    k = image.shape[1] / photo.width
     x0, y0 = min(b.x0 for b in photo.boxes) * k, min(b.y0 for b in photo.boxes) * k
     x1, y1 = max(b.x1 for b in photo.boxes) * k, max(b.y1 for b in photo.boxes) * k
     parts = [image[:, : int(x0 * 0.95)], image[:, int(x1 * 1.03) :], image[: int(y0 * 0.95)], image[int(y1 * 1.03) :]]
@@ -137,7 +140,11 @@ def scene_assets(folder: Path, photos: list[Photo], extra: Path | None = None, s
         corner = _corner(image, photo) if photo.boxes else None
         if corner is not None and "ScaleBench" in photo.source:
             backgrounds.append(corner)
-    strips = [image for image in (cv2.imread(str(p)) for p in sorted((extra or folder).glob("strips/*.jpg"))) if image is not None]
+    strips = [
+        image
+        for image in (cv2.imread(str(p)) for p in sorted((extra or folder).glob("strips/*.jpg")))
+        if image is not None
+    ]
     if extra is not None:
         more = [cv2.imread(str(p)) for p in sorted(extra.glob("backgrounds/*.jpg"))]
         backgrounds.extend(m for m in more if m is not None for _ in range(3))

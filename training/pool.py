@@ -101,7 +101,9 @@ def _chunk(task: tuple[int, int]) -> tuple[int, list[Boxed]]:
 class RenderFeed:
     """Keeps a pool of renders fresh from processes; start it before CUDA is touched, `close` it at the end."""
 
-    def __init__(self, assets: Assets, size: int, workers: int, seed: int = 0, chunk: int = 8, slots: int = 128) -> None:
+    def __init__(
+        self, assets: Assets, size: int, workers: int, seed: int = 0, chunk: int = 8, slots: int = 128
+    ) -> None:
         self.size, self.chunk, self.seed = size, chunk, seed
         need, memory = slots * chunk * size * size * 3, Path("/dev/shm")
         folder = memory if memory.is_dir() and shutil.disk_usage(memory).free > 2 * need else None
@@ -112,7 +114,9 @@ class RenderFeed:
             self.free.put(slot)
         self.stop = threading.Event()
         self.made = 0
-        self.processes = multiprocessing.get_context("fork").Pool(workers, _start, (assets, size, self.stage.name, chunk))
+        self.processes = multiprocessing.get_context("fork").Pool(
+            workers, _start, (assets, size, self.stage.name, chunk)
+        )
         self.thread: threading.Thread | None = None
 
     def _tasks(self) -> Iterator[tuple[int, int]]:

@@ -51,7 +51,9 @@ def nameplate(rng: Rng, size: int, textures: Textures = ()) -> Patch:
     """A sticker or type plate with print, barcodes, printed numbers."""
     h = int(size * rng.uniform(0.25, 1.2))
     patch = parts.body(rng, size, h, 0.08)
-    parts.text_lines(patch.image, rng, int(size * 0.06), int(h * 0.06), int(size * 0.94), int(h * 0.9), int(rng.integers(1, 9)))
+    parts.text_lines(
+        patch.image, rng, int(size * 0.06), int(h * 0.06), int(size * 0.94), int(h * 0.9), int(rng.integers(1, 9))
+    )
     if rng.random() < 0.3:
         parts.barcode(patch.image, rng, int(size * 0.1), int(h * 0.7), int(size * 0.7), int(h * 0.93))
     return patch
@@ -64,7 +66,9 @@ def number_plate(rng: Rng, size: int, textures: Textures = ()) -> Patch:
     alphabet = "0123456789" if rng.random() < 0.6 else "ABCDEFGHJKLMNPRSTUVWXYZ0123456789-"
     text = "".join(rng.choice(list(alphabet), int(rng.integers(2, 9))))
     height = min(h * 0.7, 1.1 * size / max(1, len(text)))
-    draw_text(patch.image, text, size / 2, h / 2, height, parts.contrast(patch.image, size // 2, h // 2, rng), pick_font(rng))
+    draw_text(
+        patch.image, text, size / 2, h / 2, height, parts.contrast(patch.image, size // 2, h // 2, rng), pick_font(rng)
+    )
     return patch
 
 
@@ -84,7 +88,9 @@ def disc(rng: Rng, size: int, textures: Textures = ()) -> Patch:
     gradient(patch.image, rng, 90)
     for _ in range(int(rng.integers(0, 4))):
         radius = int(inner * rng.uniform(0.1, 0.95))
-        cv2.circle(patch.image, (int(c), int(c)), radius, grey(rng, 0, 255), int(rng.choice([-1, 1, 2, 4])), cv2.LINE_AA)
+        cv2.circle(
+            patch.image, (int(c), int(c)), radius, grey(rng, 0, 255), int(rng.choice([-1, 1, 2, 4])), cv2.LINE_AA
+        )
     if rng.random() < 0.45:
         for k in range(int(rng.integers(1, 4))):
             draw_text(patch.image, random_text(rng)[:10], c, c + (k - 1) * inner * 0.3, inner * rng.uniform(0.1, 0.3),
@@ -105,7 +111,14 @@ def handwheel(rng: Rng, size: int, textures: Textures = ()) -> Patch:
         cv2.circle(layer, (c, c), max(3, int(size * 0.1)), ink, -1, cv2.LINE_AA)
         for k in range(count):
             a = phase + 2 * np.pi * k / count
-            cv2.line(layer, (c, c), (int(c + outer * 0.9 * np.cos(a)), int(c + outer * 0.9 * np.sin(a))), ink, thick, cv2.LINE_AA)
+            cv2.line(
+                layer,
+                (c, c),
+                (int(c + outer * 0.9 * np.cos(a)), int(c + outer * 0.9 * np.sin(a))),
+                ink,
+                thick,
+                cv2.LINE_AA,
+            )
     gradient(patch.image, rng, 120)
     return patch
 
@@ -116,7 +129,13 @@ def bolted_flange(rng: Rng, size: int, textures: Textures = ()) -> Patch:
     count = int(rng.integers(4, 13))
     for k in range(count):
         a = 2 * np.pi * k / count
-        parts.screw(patch.image, rng, int(size / 2 + 0.4 * size * np.cos(a)), int(size / 2 + 0.4 * size * np.sin(a)), max(2, size // 24))
+        parts.screw(
+            patch.image,
+            rng,
+            int(size / 2 + 0.4 * size * np.cos(a)),
+            int(size / 2 + 0.4 * size * np.sin(a)),
+            max(2, size // 24),
+        )
     return patch
 
 
@@ -240,10 +259,24 @@ def rectangle(rng: Rng, size: int, textures: Textures = ()) -> Patch:
     return patch
 
 
+def fastener(rng: Rng, size: int, textures: Textures = ()) -> Patch:
+    """A screw, bolt, rivet or small lamp."""
+    patch = blank(size, size)
+    c = size // 2
+    cv2.circle(patch.alpha, (c, c), int(size * 0.47), 255, -1, cv2.LINE_AA)
+    parts.screw(patch.image, rng, c, c, int(size * 0.47))
+    if rng.random() < 0.4:
+        colour = vivid(rng) if rng.random() < 0.5 else grey(rng, 0, 255)
+        cv2.circle(patch.image, (c, c), int(size * rng.uniform(0.15, 0.47)), colour, -1, cv2.LINE_AA)
+    gradient(patch.image, rng, 120)
+    add_glass(patch.image, rng, c, size / 2)
+    return patch
+
+
 Maker = Callable[[Rng, int, Textures], Patch]
 MAKERS: dict[Maker, float] = {
     clock: 1.6, nameplate: 1.4, number_plate: 1.2, disc: 1.8, handwheel: 1.0, bolted_flange: 0.7, control_knob: 1.2,
-    keypad: 0.8, tube: 0.9, picture: 1.0, grille: 0.6, blob: 1.0, cable: 1.2, rectangle: 1.4,
+    keypad: 0.8, tube: 0.9, picture: 1.0, grille: 0.6, blob: 1.0, cable: 1.2, rectangle: 1.4, fastener: 1.2,
 }  # fmt: skip
 
 

@@ -140,12 +140,16 @@ def electricity_meter(rng: Rng, size: int, strips: Strips = ()) -> Patch:
     parts.text_lines(patch.image, rng, m, m + 2, w - m, y - 8)
     if rng.random() < 0.4:  # the window of the turning disc
         cv2.rectangle(patch.image, (int(w * 0.25), int(h * 0.44)), (int(w * 0.75), int(h * 0.5)), (40, 40, 40), -1)
-        cv2.rectangle(patch.image, (int(w * 0.25), int(h * 0.465)), (int(w * 0.75), int(h * 0.475)), (180, 180, 185), -1)
+        cv2.rectangle(
+            patch.image, (int(w * 0.25), int(h * 0.465)), (int(w * 0.75), int(h * 0.475)), (180, 180, 185), -1
+        )
     parts.text_lines(patch.image, rng, m, y + hh + 8, w - m, int(h * 0.55))
     if rng.random() < 0.6:
         parts.barcode(patch.image, rng, int(w * 0.2), int(h * 0.57), int(w * 0.8), int(h * 0.64))
     if rng.random() < 0.5:  # a printed serial number, which is no counter
-        draw_text(patch.image, str(rng.integers(10**5, 10**8)), w / 2, h * 0.72, h * 0.035, (20, 20, 20), pick_font(rng))
+        draw_text(
+            patch.image, str(rng.integers(10**5, 10**8)), w / 2, h * 0.72, h * 0.035, (20, 20, 20), pick_font(rng)
+        )
     return patch
 
 
@@ -198,10 +202,24 @@ def water_meter(rng: Rng, size: int, strips: Strips = ()) -> Patch:
         a = np.deg2rad(20 + 140 * (k + 0.5) / max(1, count))
         radius = inner * rng.uniform(0.11, 0.15)
         _sub_dial(patch, rng, c + inner * 0.62 * np.cos(a), c + inner * 0.62 * np.sin(a), radius, ink)
-    draw_text(patch.image, "m³" if rng.random() < 0.5 else random_text(rng), c + inner * 0.6, y - 4, inner * 0.12, ink, pick_font(rng))
+    draw_text(
+        patch.image,
+        "m³" if rng.random() < 0.5 else random_text(rng),
+        c + inner * 0.6,
+        y - 4,
+        inner * 0.12,
+        ink,
+        pick_font(rng),
+    )
     parts.text_lines(patch.image, rng, int(c - inner * 0.5), int(c - inner * 0.85), int(c + inner * 0.5), y - 6, 2)
     if rng.random() < 0.5:
-        cv2.circle(patch.image, (int(c), int(c + inner * 0.15)), int(inner * 0.08), (60, 60, 60) if rng.random() < 0.5 else (50, 50, 200), -1)
+        cv2.circle(
+            patch.image,
+            (int(c), int(c + inner * 0.15)),
+            int(inner * 0.08),
+            (60, 60, 60) if rng.random() < 0.5 else (50, 50, 200),
+            -1,
+        )
     rim_shadow(patch.image, rng, c, inner)
     return patch
 
@@ -284,5 +302,3 @@ def any_device(rng: Rng, size: int, strips: Strips = ()) -> Patch:
     makers = list(WEIGHTS)
     weights = np.array([WEIGHTS[m] for m in makers])
     return makers[int(rng.choice(len(makers), p=weights / weights.sum()))](rng, size, strips)
-
-

@@ -68,7 +68,7 @@ def _point(s: Scale, degrees: float, radius: float) -> tuple[float, float]:
 
 def line(image: Image, a: tuple[float, float], b: tuple[float, float], colour: Colour, width: float) -> None:
     """Antialiased line with subpixel ends."""
-    p, q = (tuple(int(round(v * 16)) for v in point) for point in (a, b))
+    p, q = (tuple(round(v * 16) for v in point) for point in (a, b))
     cv2.line(image, p, q, colour, max(1, round(width)), cv2.LINE_AA, 4)
 
 
@@ -102,7 +102,13 @@ def draw_ticks(image: Image, s: Scale, rng: Rng, majors: int, minors: int, inwar
         major = i % minors == 0
         half = minors % 2 == 0 and i % (minors // 2) == 0
         length = long if major else (short + long) / 2 if half else short
-        line(image, _point(s, angle, s.radius), _point(s, angle, s.radius + sign * length), s.ink, thick if major else thin)
+        line(
+            image,
+            _point(s, angle, s.radius),
+            _point(s, angle, s.radius + sign * length),
+            s.ink,
+            thick if major else thin,
+        )
     if rng.random() < 0.5:
         draw_arc(image, s, s.radius, s.start, s.start + s.span, s.ink, thin * 1.5)
 
@@ -167,7 +173,9 @@ def draw_print(image: Image, s: Scale, rng: Rng) -> None:
         box = [int(v) for v in (s.cx - w / 2, y - h / 2, s.cx + w / 2, y + h / 2)]
         cv2.rectangle(image, box[:2], box[2:], (60, 220, 240) if rng.random() < 0.5 else grey(rng, 150, 250), -1)
         for k in range(3):
-            draw_text(image, random_text(rng, 2)[:14], s.cx, y + (k - 1) * h * 0.28, h * 0.16, (20, 20, 20), pick_font(rng))
+            draw_text(
+                image, random_text(rng, 2)[:14], s.cx, y + (k - 1) * h * 0.28, h * 0.16, (20, 20, 20), pick_font(rng)
+            )
 
 
 def round_dial(rng: Rng, size: int) -> Patch:
@@ -240,9 +248,24 @@ def _cover(image: Image, rng: Rng, margin: int, bottom: int, body: Colour) -> No
     tone = body if rng.random() < 0.5 else grey(rng, 10, 220, 5)
     cv2.rectangle(image, (margin, bottom), (width - 1 - margin, height - 1 - margin), tone, -1)
     if rng.random() < 0.6:
-        cv2.circle(image, (width // 2, (bottom + height - margin) // 2), max(2, width // 30), grey(rng, 80, 200), -1, cv2.LINE_AA)
+        cv2.circle(
+            image,
+            (width // 2, (bottom + height - margin) // 2),
+            max(2, width // 30),
+            grey(rng, 80, 200),
+            -1,
+            cv2.LINE_AA,
+        )
     if rng.random() < 0.4:
-        draw_text(image, random_text(rng, 1), width * 0.3, (bottom + height) / 2, width * 0.05, grey(rng, 100, 255), pick_font(rng))
+        draw_text(
+            image,
+            random_text(rng, 1),
+            width * 0.3,
+            (bottom + height) / 2,
+            width * 0.05,
+            grey(rng, 100, 255),
+            pick_font(rng),
+        )
 
 
 def square_round(rng: Rng, size: int) -> Patch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -124,12 +125,20 @@ def window(rng: Rng, width: int, height: int, style: Style | None = None) -> Pat
     elif aspect < 2.2 and rng.random() < 0.6:  # several rows
         rows = int(rng.integers(2, 4))
         cuts = np.cumsum([0.0, *rng.dirichlet([4.0] * rows)])
-        for a, b in zip(cuts, cuts[1:], strict=False):
+        for a, b in pairwise(cuts):
             y0, y1 = pad + int(a * (height - 2 * pad)), pad + int(b * (height - 2 * pad)) - 3
             x1 = width - pad if rng.random() < 0.6 else int(width * 0.7)
             _row(patch.image, rng, style, (pad, y0, x1, y1), random_number(rng, int(rng.integers(2, 6))))
             if x1 < width - pad:
-                draw_text(patch.image, random_text(rng)[:5], width * 0.84, (y0 + y1) / 2, (y1 - y0) * 0.3, style.ink, pick_font(rng))
+                draw_text(
+                    patch.image,
+                    random_text(rng)[:5],
+                    width * 0.84,
+                    (y0 + y1) / 2,
+                    (y1 - y0) * 0.3,
+                    style.ink,
+                    pick_font(rng),
+                )
     else:
         unit = rng.random() < 0.5
         x1 = int(width * rng.uniform(0.72, 0.85)) if unit else width - pad

@@ -42,7 +42,9 @@ def draw_needle(
         cv2.circle(image, at, max(2, int(radius * 0.06)), colour, int(rng.choice([-1, 2])), cv2.LINE_AA)
     if tail < -radius * 0.15 and rng.random() < 0.5:  # counterweight
         w = wide * rng.uniform(1.5, 4)
-        _polygon(image, pivot, degrees, np.array([[tail, -w], [tail * 0.4, -wide], [tail * 0.4, wide], [tail, w]]), colour)
+        _polygon(
+            image, pivot, degrees, np.array([[tail, -w], [tail * 0.4, -wide], [tail * 0.4, wide], [tail, w]]), colour
+        )
 
 
 def draw_pointers(

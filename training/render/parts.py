@@ -68,14 +68,18 @@ def buttons(image: Image, rng: Rng, x0: int, y0: int, x1: int, y1: int) -> None:
                 cv2.circle(image, (cx, cy), min(rx, ry), colour, -1, cv2.LINE_AA)
             else:
                 cv2.rectangle(image, (cx - rx, cy - ry), (cx + rx, cy + ry), colour, -1)
-            draw_text(image, random_text(rng)[:4], cx, cy, min(rx, ry) * 0.6, contrast(image, cx, cy, rng), pick_font(rng))
+            draw_text(
+                image, random_text(rng)[:4], cx, cy, min(rx, ry) * 0.6, contrast(image, cx, cy, rng), pick_font(rng)
+            )
 
 
 def knob(image: Image, rng: Rng, cx: int, cy: int, radius: int) -> None:
     """A rotary switch with marks and words around it: looks like a dial, is none."""
     colour = grey(rng, 15, 230, 15)
     cv2.circle(image, (cx, cy), radius, colour, -1, cv2.LINE_AA)
-    cv2.circle(image, (cx, cy), int(radius * rng.uniform(0.5, 0.9)), mix(colour, grey(rng, 0, 255), 0.4), -1, cv2.LINE_AA)
+    cv2.circle(
+        image, (cx, cy), int(radius * rng.uniform(0.5, 0.9)), mix(colour, grey(rng, 0, 255), 0.4), -1, cv2.LINE_AA
+    )
     angle = rng.uniform(0, 6.28)
     end = (int(cx + radius * 0.9 * np.cos(angle)), int(cy + radius * 0.9 * np.sin(angle)))
     start = (cx, cy) if rng.random() < 0.6 else (2 * cx - end[0], 2 * cy - end[1])
@@ -94,4 +98,10 @@ def screw(image: Image, rng: Rng, cx: int, cy: int, radius: int) -> None:
     cv2.circle(image, (cx, cy), radius, colour, -1, cv2.LINE_AA)
     for a in rng.uniform(0, 3.14) + np.array([0.0, np.pi / 2])[: int(rng.integers(1, 3))]:
         dx, dy = radius * 0.8 * np.cos(a), radius * 0.8 * np.sin(a)
-        cv2.line(image, (int(cx - dx), int(cy - dy)), (int(cx + dx), int(cy + dy)), mix(colour, (0, 0, 0), 0.7), max(1, radius // 5))
+        cv2.line(
+            image,
+            (int(cx - dx), int(cy - dy)),
+            (int(cx + dx), int(cy + dy)),
+            mix(colour, (0, 0, 0), 0.7),
+            max(1, radius // 5),
+        )

@@ -34,7 +34,7 @@ def draw_bezel(patch: Patch, rng: Rng, centre: float, outer: float) -> float:
     share = rng.uniform(0.02, 0.08) if rng.random() < 0.5 else rng.uniform(0.08, 0.22)
     colour, shines = bezel_colour(rng)
     disc = np.zeros(patch.alpha.shape, np.uint8)
-    at = (int(round(centre * 16)), int(round(centre * 16)))
+    at = (round(centre * 16), round(centre * 16))
     cv2.circle(disc, at, int(outer * 16), 255, -1, cv2.LINE_AA, 4)
     texture = _metal(patch.alpha.shape[0], rng, colour) if shines else np.full_like(patch.image, colour)
     patch.image[disc > 0] = texture[disc > 0]
@@ -60,7 +60,9 @@ def draw_flange(patch: Patch, rng: Rng, centre: float, outer: float) -> None:
     for k in range(count):
         angle = phase + 2 * np.pi * k / count
         x, y = centre + 0.92 * outer * np.cos(angle), centre + 0.92 * outer * np.sin(angle)
-        cv2.circle(patch.image, (int(x), int(y)), max(2, int(outer * 0.05)), mix(colour, (0, 0, 0), 0.6), -1, cv2.LINE_AA)
+        cv2.circle(
+            patch.image, (int(x), int(y)), max(2, int(outer * 0.05)), mix(colour, (0, 0, 0), 0.6), -1, cv2.LINE_AA
+        )
 
 
 def rim_shadow(image: Image, rng: Rng, centre: float, inner: float) -> None:

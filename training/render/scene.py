@@ -93,7 +93,7 @@ def _gauge(rng: Rng, size: int, assets: Assets) -> Patch:
 
 
 def _decoy(rng: Rng, size: int, assets: Assets) -> Patch:
-    if len(assets.decoys) and rng.random() < 0.15:
+    if len(assets.decoys) and rng.random() < 0.25:
         return assets.decoys[int(rng.integers(len(assets.decoys)))]
     return any_clutter(rng, size, assets.backgrounds)
 
@@ -191,10 +191,10 @@ def render(seed: int, size: int, assets: Assets | None = None) -> Scene:
     composer = Composer(rng, size, assets or Assets())
     pick = rng.random()
     behind = int(rng.integers(0, 4))
-    if pick < 0.30:  # close: one fills the picture, perhaps cut
+    if pick < 0.28:  # close: one fills the picture, perhaps cut
         composer.add(size * rng.uniform(0.55, 1.25), True, bool(rng.random() < 0.3))
         behind = int(rng.integers(0, 3))
-    elif pick < 0.65:
+    elif pick < 0.61:
         for _ in range(int(rng.integers(1, 4))):
             composer.add(size * rng.uniform(0.18, 0.5), True, False)
     elif pick < 0.84:  # far: small gauges in a wide scene
@@ -203,7 +203,7 @@ def render(seed: int, size: int, assets: Assets | None = None) -> Scene:
     else:  # none
         behind = int(rng.integers(1, 8))
     for _ in range(behind):
-        composer.add(size * (rng.uniform(0.08, 0.4) if pick < 0.84 else rng.uniform(0.1, 1.0)), False, True)
+        composer.add(size * (rng.uniform(0.04, 0.4) if pick < 0.84 else rng.uniform(0.05, 1.0)), False, True)
     if rng.random() < 0.15:
         composer.occlude()
     return composer.scene()

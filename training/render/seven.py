@@ -68,7 +68,9 @@ def number_masks(
         radius = max(1, int(height * weight * 0.6))
         if char in ".:":
             for y in [height - radius] if char == "." else [height // 3, 2 * height // 3]:
-                cv2.circle(lit, (max(radius, x + narrow // 2 - int(height * spacing / 2)), y), radius, 255, -1, cv2.LINE_AA)
+                cv2.circle(
+                    lit, (max(radius, x + narrow // 2 - int(height * spacing / 2)), y), radius, 255, -1, cv2.LINE_AA
+                )
             x += narrow
             continue
         one, all_ = digit_masks(char, height, round(aspect, 2), round(weight, 2), round(gap, 2), round(slant, 2))

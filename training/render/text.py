@@ -15,13 +15,18 @@ from training.render.patch import Colour, Image, Rng, paste
 
 FONT_FOLDER_VARIABLE = "DRAG_TRAINING_FONTS"  # set by --fonts, inherited by the rendering processes
 SYSTEM_FONTS = Path("/usr/share/fonts/truetype")
-WORDS = (
-    "WIKA PRESSURE GAUGE bar psi kPa MPa kg/cm2 CL.1.6 EN 837-1 MADE IN GERMANY No. 2021 SERIAL V A mA kV W kW kWh Hz "
-    "m3 m3/h L/min rpm x1000 km/h mph °C °F %RH OIL WATER FUEL TEMP VOLTS AMPS CLASS 2.5 IP65 AC 220V 50Hz 10(40)A "
-    "SINGLE PHASE STATIC METER TYPE MODEL MODE SET ON OFF HOLD UNIT TARE ZERO COM MAX MIN 600V CAT III CE imp/kWh "
-    "Qn 1.5 DN15 PROPERTY OF CAUTION WARNING INSPECTED DO NOT OPEN HIGH LOW AUTO HEAT COOL FAN lb kg g mg/dL mmol/L "
-    "SYS DIA PULSE mmHg READY STEAM VACUUM AIR BRAKE Kern Siemens Rosemount Honeywell Fluke ABB Omron Elster Itron"
-).split()
+WORDS = tuple(  # as they stand on instruments
+    " ".join(
+        (
+            "WIKA PRESSURE GAUGE bar psi kPa MPa kg/cm2 CL.1.6 EN 837-1 MADE IN GERMANY No. 2021 SERIAL V A mA kV W kW",
+            "kWh Hz m3 m3/h L/min rpm x1000 km/h mph °C °F %RH OIL WATER FUEL TEMP VOLTS AMPS CLASS 2.5 IP65 AC 220V",
+            "50Hz 10(40)A SINGLE PHASE STATIC METER TYPE MODEL MODE SET ON OFF HOLD UNIT TARE ZERO COM MAX MIN 600V",
+            "CAT III CE imp/kWh Qn 1.5 DN15 PROPERTY OF CAUTION WARNING INSPECTED DO NOT OPEN HIGH LOW AUTO HEAT COOL",
+            "FAN lb kg g mg/dL mmol/L SYS DIA PULSE mmHg READY STEAM VACUUM AIR BRAKE Kern Siemens Rosemount Honeywell",
+            "Fluke ABB Omron Elster Itron",
+        )
+    ).split()
+)
 
 
 @lru_cache(maxsize=1)
