@@ -57,7 +57,11 @@ def draw(decoded: Decoded, result: Mapping[str, Any], max_side_px: int = 2048) -
     found = [*result.get("gauges", ()), *result.get("detections", ())]
     for item in sorted(found, key=lambda one: float(one["score"])):
         x0, y0, x1, y1 = item["box"]
-        corners = (round(x0 * scale_x), round(y0 * scale_y)), (round(x1 * scale_x), round(y1 * scale_y))
+        right, bottom = picture.shape[1] - 1, picture.shape[0] - 1
+        corners = (
+            (min(right, round(x0 * scale_x)), min(bottom, round(y0 * scale_y))),
+            (min(right, round(x1 * scale_x)), min(bottom, round(y1 * scale_y))),
+        )
         _draw_one(picture, corners, str(item.get("kind") or item.get("label") or "?"), float(item["score"]))  # type: ignore[arg-type]
     return picture  # type: ignore[return-value]
 

@@ -78,6 +78,9 @@ class Inferrer:
             item.outcome = Failed(item.entry, "inference_failed", str(error))
             return
         log.error(
-            "job %s: inference failed: %s", item.entry.job_id, error, exc_info=not isinstance(error, InferenceError)
+            "inference failed: %s",
+            error,
+            exc_info=not isinstance(error, InferenceError),
+            extra={"job": item.entry.job_id},
         )
         item.outcome = Retry(item.entry, f"inference: {type(error).__name__}: {error}")

@@ -62,7 +62,7 @@ class Reader:
             if isinstance(entry.message, FrameMessage):
                 items.append(Item(entry, entry.message))
             else:
-                log.error("job %s: a message of kind %r in a model's stream", entry.job_id, entry.message.kind)
+                log.error("a message of kind %r in a model's stream", entry.message.kind, extra={"job": entry.job_id})
                 self._refuse(entry)
         self._state.in_flight.add(items)
         for portion in in_portions(items, FETCHED_LIMIT_BYTES // 2):
@@ -130,10 +130,10 @@ class Preparer:
         try:
             item.prepared = prepare(data, header, self._state.spec.input, self._buffer)
         except ImageError as error:
-            log.info("job %s: %s", item.entry.job_id, error.reason)
+            log.info("failed: %s", error.reason, extra={"job": item.entry.job_id})
             item.outcome = Failed(item.entry, error.code, error.reason)
         except Exception as error:  # a fault of ours or of a library: another try may go well, this worker goes on
-            log.exception("job %s: cannot prepare the picture", item.entry.job_id)
+            log.exception("cannot prepare the picture", extra={"job": item.entry.job_id})
             item.outcome = Retry(item.entry, f"preparing: {type(error).__name__}: {error}")
         item.ready_s = time.monotonic()
         item.decode_ms = (item.ready_s - start_s) * 1000

@@ -75,7 +75,9 @@ class Publisher:
             raise
         except Exception:
             if len(ours) == 1:
-                log.exception("job %s: its outcome cannot be stored; its lease will run out", ours[0].entry.job_id)
+                log.exception(
+                    "an outcome cannot be stored; its lease will run out", extra={"job": ours[0].entry.job_id}
+                )
                 return []
             return [item for one in ours for item in self._settle([one])]
         return ours
@@ -84,7 +86,7 @@ class Publisher:
         try:
             return self._advanced(item)
         except Exception as error:  # one picture's odd output must not cost the others theirs
-            log.exception("job %s: cannot read the network's output", item.entry.job_id)
+            log.exception("cannot read the network's output", extra={"job": item.entry.job_id})
             return Retry(item.entry, f"postprocessing: {type(error).__name__}: {error}")
 
     def _advanced(self, item: Item) -> Advanced:

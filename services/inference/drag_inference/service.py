@@ -17,6 +17,7 @@ from drag_inference.repository import ModelSpec, load_model
 from drag_inference.runner import ModelRunner, select_backend
 from drag_inference.status import Status
 from drag_inference.worker import Worker, make_state, warm_up
+from drag_shared import logs
 from drag_shared.config import Settings, redis_address
 from drag_shared.consumer import Consumer
 from drag_shared.errors import DragError, Unavailable
@@ -68,7 +69,10 @@ def serve(settings: Settings, model: str, stop: threading.Event) -> int:
     presence.start()
     failure = ""
     try:
-        with select_backend(settings.backend, spec, inference_threads(settings)) as runner:
+        with (
+            logs.context(model=spec.name, worker=status.describe().name),
+            select_backend(settings.backend, spec, inference_threads(settings)) as runner,
+        ):
             failure = _work(settings, link, runner, Observer(metrics, spec), status, presence, stop)
     except DragError as error:
         failure = str(error)

@@ -19,6 +19,7 @@ from drag_inference.publishing import Publisher
 from drag_inference.runner import ModelRunner
 from drag_inference.shared_state import FETCHED_LIMIT_BYTES, SharedState
 from drag_inference.work import InFlight, WorkSource
+from drag_shared import logs
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,12 @@ class Worker:
         self._publisher.join(timeout=_JOIN_S)
 
     def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        fields = logs.current_context()
+
         def run() -> None:
             try:
-                target()
+                with logs.context(**fields):
+                    target()
             except Exception as error:
                 log.exception("thread %s ended", name)
                 self.state.fail(f"thread {name} ended: {type(error).__name__}: {error}")

@@ -76,6 +76,17 @@ def test_webp_and_png_are_turned_too() -> None:
     assert corners(decoded(png).picture) == UPRIGHT[6]
 
 
+@pytest.mark.parametrize("extension", [".webp", ".gif", ".png"])
+def test_of_an_animation_the_first_frame_counts(extension: str) -> None:
+    animation = cv2.Animation()
+    animation.frames = [make.scene(), 255 - make.scene()]
+    animation.durations = [100, 100]
+    done, data = cv2.imencodeanimation(extension, animation)
+    assert done
+    assert identify(bytes(data)).animated
+    assert corners(decoded(bytes(data)).picture) == UPRIGHT[1]
+
+
 def test_sixteen_bits_become_eight() -> None:
     deep = np.full((4, 6, 3), 0x80FF, dtype=np.uint16)
     out = decoded(make.encoded(".png", deep)).picture
