@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import shutil
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.scripted_api import SIZE, ScriptedApi
 from tests.support import missing
-from tests.support.servers import free_port
 from werkzeug.serving import make_server
 
 from drag_shared.config import Settings
@@ -57,6 +58,7 @@ class Watched:
         self.page = page
         self.complaints: list[str] = []
         self.requests: list[str] = []
+        page.on("filechooser", lambda _: None)  # from the start, so that no dialog opens before a test listens
         page.on("console", lambda told: told.type in ("error", "warning") and self.complaints.append(told.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
@@ -83,10 +85,19 @@ def open_page(browser: Browser) -> Iterator[Callable[..., Watched]]:
         context.close()
 
 
+def steady_port() -> int:
+    """A free port below those that outgoing connections take: it stays free while its server is away."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+
+
 @pytest.fixture
 def page_url() -> Iterator[tuple[str, int]]:
     """The page, served in this process, and the port where it expects the API."""
-    page_port, api_port = free_port(), free_port()
+    page_port, api_port = steady_port(), steady_port()
     app = create_app(Settings(viewer_port=page_port, api_port=api_port))
     server = make_server("127.0.0.1", page_port, app, threaded=True)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
