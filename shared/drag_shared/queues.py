@@ -84,7 +84,10 @@ def read_queues(store: JobStore) -> QueueState:
         open_jobs, delayed, dead = open_jobs + ledger.open, delayed + ledger.delayed, dead + ledger.dead
         for name, value in ledger.counters.items():
             counters[name] = counters.get(name, 0) + value
-        for name in store.link.ask("smembers", keys.key("streams")):
+        for name in {
+            UPLOADS.encode(),
+            *store.link.ask("smembers", keys.key("streams")),
+        }:  # uploads: before ingest joins
             state = _read_stream(store, keys, name.decode(), ledger.now_ms)
             streams[state.name] = _sum(streams.get(state.name, StreamState(state.name)), state)
     return QueueState(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -47,6 +46,11 @@ def start(settings: Settings, tmp_path: Path) -> Iterator[Start]:
 
 def no_jobs(api: ApiProcess) -> bool:
     return bool(api.call("GET", "/v1/jobs").json["jobs"] == [])
+
+
+def children(api: ApiProcess) -> list[int]:
+    """The processes that serve."""
+    return [int(pid) for pid in Path(f"/proc/{api.pid}/task/{api.pid}/children").read_text().split()]
 
 
 def head(length: int | None, more: str = "") -> bytes:
@@ -112,6 +116,7 @@ def test_metrics_and_discovery_speak_for_all_processes(start: Start) -> None:
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         wanted = {"route": "/v1/images", "method": "POST", "status": "202"}
         assert sum(s.value for s in samples if s.name == "drag_open_jobs") == total
+        assert sum(s.value for s in samples if s.name == "drag_queue_waiting") == total
         return sum(s.value for s in samples if s.name == "drag_api_requests_total" and s.labels == wanted)
 
     assert [posted() for _ in range(6)] == [total] * 6
@@ -164,8 +169,7 @@ def test_a_chunked_body_over_the_limit_is_refused_and_memory_stays_bounded(start
     api = start()
     with api.connect() as line, pytest.raises(OSError, match=r"(?i)reset|pipe"):
         _send_without_end(line)
-    children = subprocess.run(["pgrep", "-P", str(api.pid)], capture_output=True, text=True, check=True).stdout.split()
-    for pid in children:
+    for pid in children(api):
         peak = next(row for row in Path(f"/proc/{pid}/status").read_text().splitlines() if row.startswith("VmHWM"))
         assert int(peak.split()[1]) < 400 * 1024, peak
     assert no_jobs(api)
@@ -275,7 +279,7 @@ def _established(port: int) -> int:
 
 def test_a_killed_process_is_replaced(start: Start) -> None:
     api = start()
-    child = int(subprocess.run(["pgrep", "-P", str(api.pid)], capture_output=True, text=True, check=True).stdout)
+    (child,) = children(api)
     os.kill(child, signal.SIGKILL)
     wait_until(lambda: _survives(api))
     assert api.post(pictures.gif()).status == 202

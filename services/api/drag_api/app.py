@@ -60,16 +60,7 @@ def create_app(
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    own = Context(
-        settings=settings,
-        store=store,
-        registry=registry,
-        waiter=Waiter(store, announcements, WaitSlots(settings.api_threads), stopping),
-        catalog=Catalog(settings.models_dir),
-        metrics=ApiMetrics(Metrics(), store),
-        budget=BodyBudget(max(4 * settings.max_upload_bytes, 128 * _MIB)),
-        presence=Presence(registry, settings),
-    )
+    own = _context(settings, store, registry, Waiter(store, announcements, WaitSlots(settings.api_threads), stopping))
     contexts.install(app.extensions, own)
     own.metrics.install(app)
     problems.install(app)
@@ -80,6 +71,19 @@ def create_app(
     app.register_blueprint(docs.pages())
     _describe(app)
     return app
+
+
+def _context(settings: Settings, store: JobStore, registry: Registry, waiter: Waiter) -> Context:
+    return Context(
+        settings=settings,
+        store=store,
+        registry=registry,
+        waiter=waiter,
+        catalog=Catalog(settings.models_dir),
+        metrics=ApiMetrics(Metrics(), store),
+        budget=BodyBudget(max(4 * settings.max_upload_bytes, 128 * _MIB)),
+        presence=Presence(registry, settings),
+    )
 
 
 def presence(app: Flask) -> Presence:

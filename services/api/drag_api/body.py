@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from flask import Request
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _CHUNK = 256 * 1024
 _STALL_S = 20.0
+_LOOK_EVERY_S = 1.0
 _SLOWEST_BYTES_PER_S = 64 * 1024
 _LINGER_S = 2.0
 _LINGER_BYTES = 64 * 1024 * 1024
@@ -55,6 +57,15 @@ class BodyBudget:
                 self._changed.notify_all()
 
 
+@dataclass(eq=False, slots=True)
+class _Watch:
+    """One body that is being read."""
+
+    sock: socket.socket
+    deadline_s: float
+    expired: bool = False
+
+
 class StallGuard:
     """Ends the reading of bodies that take too long, by closing their sockets' receiving side.
 
@@ -62,18 +73,19 @@ class StallGuard:
     """
 
     def __init__(self) -> None:
-        self._deadlines: dict[socket.socket, float] = {}
+        self._watches: set[_Watch] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
     def watch(self, sock: socket.socket | None, size_bytes: int) -> Iterator[None]:
-        """Watches over ``sock`` while the block reads ``size_bytes`` from it."""
+        """Watches over ``sock`` while the block reads ``size_bytes`` from it; raises 408 when that took too long."""
         if sock is None:
             yield
             return
+        watch = _Watch(sock, time.monotonic() + _STALL_S + size_bytes / _SLOWEST_BYTES_PER_S)
         with self._changed:
-            self._deadlines[sock] = time.monotonic() + _STALL_S + size_bytes / _SLOWEST_BYTES_PER_S
+            self._watches.add(watch)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="body-stall-guard", daemon=True)
                 self._thread.start()
@@ -82,18 +94,26 @@ class StallGuard:
             yield
         finally:
             with self._changed:
-                del self._deadlines[sock]
+                self._watches.remove(watch)
+        if watch.expired:
+            raise _slow()
 
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._deadlines))
-                now = time.monotonic()
-                for sock in [sock for sock, deadline in self._deadlines.items() if deadline < now]:
-                    self._deadlines[sock] = float("inf")
-                    with contextlib.suppress(OSError):
-                        sock.shutdown(socket.SHUT_RD)
-            time.sleep(1.0)
+                self._changed.wait_for(lambda: bool(self._watches))
+                now_s = time.monotonic()
+                for watch in self._watches:
+                    if watch.deadline_s < now_s and not watch.expired:
+                        watch.expired = True
+                        with contextlib.suppress(OSError):
+                            watch.sock.shutdown(socket.SHUT_RD)
+            time.sleep(_LOOK_EVERY_S)
+
+
+def _slow() -> ApiError:
+    expected = f"no pause over {_STALL_S:.0f} s, and {_SLOWEST_BYTES_PER_S // 1024} KiB/s over all"
+    return ApiError("slow-body", "The body came too slowly.", expected=expected, fix="send it again over a better link")
 
 
 class Body:
@@ -153,7 +173,7 @@ class Body:
         try:
             piece: bytes = stream.read(left)  # type: ignore[attr-defined]
         except TimeoutError as error:
-            raise ApiError("slow-body", "The body stopped coming.", fix="send it again over a better link") from error
+            raise _slow() from error
         except OSError as error:
             raise self._incomplete(f"{self._read} bytes, then {type(error).__name__}") from error
         except Exception as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import threading
 import time
 from pathlib import Path
@@ -198,3 +200,30 @@ def test_bodies_wait_for_memory_and_are_refused_without(monkeypatch: pytest.Monk
     with budget.hold(50):
         assert time.monotonic() - started >= 0.04
     other.join(10)
+
+
+@pytest.mark.parametrize("pause_s", [0.02, 30.0], ids=["drips", "stops"])
+def test_a_body_that_comes_too_slowly_is_given_up(
+    client: FlaskClient, installation: Installation, monkeypatch: pytest.MonkeyPatch, pause_s: float
+) -> None:
+    monkeypatch.setattr("drag_api.body._STALL_S", 0.3)
+    monkeypatch.setattr("drag_api.body._LOOK_EVERY_S", 0.05)
+    ours, theirs = socket.socketpair()
+    ending = threading.Event()
+
+    def drip() -> None:
+        with contextlib.suppress(OSError):
+            while not ending.is_set():
+                theirs.send(b"x")
+                ending.wait(pause_s)
+
+    dripping = threading.Thread(target=drip)
+    dripping.start()
+    with ours, theirs, ours.makefile("rb", buffering=0) as stream:
+        environ = {"gunicorn.socket": ours, "wsgi.input": stream, "CONTENT_LENGTH": "1000"}
+        response = client.post("/v1/images", content_type="image/jpeg", environ_overrides=environ)
+        ending.set()
+        dripping.join(10)
+        response.close()
+    problem(response, 408, "slow-body")
+    assert installation.store.jobs == {}

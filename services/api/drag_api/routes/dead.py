@@ -23,7 +23,12 @@ _PROBLEMS = ("unknown-job", "invalid-request", "unavailable")
 def blueprint() -> APIBlueprint:
     """The routes of this group."""
     api = APIBlueprint("dead", __name__, abp_tags=[Tag(name="dead", description="Work that was given up.")])
+    _add_reading(api)
+    _add_deciding(api)
+    return api
 
+
+def _add_reading(api: APIBlueprint) -> None:
     @api.get(
         "/v1/dead", operation_id="listDead", responses={200: DeadList, **problems("invalid-request", "unavailable")}
     )
@@ -44,6 +49,8 @@ def blueprint() -> APIBlueprint:
         """Tell one dead letter's cause and history."""
         return answer(dead_view(context().store.dead_letter(path.dead_id)))
 
+
+def _add_deciding(api: APIBlueprint) -> None:
     @api.post(
         "/v1/dead/<dead_id>/requeue",
         operation_id="requeueDead",
@@ -65,5 +72,3 @@ def blueprint() -> APIBlueprint:
         """Throw a dead letter and its picture away."""
         context().store.drop(path.dead_id)
         return Response(status=204)
-
-    return api
