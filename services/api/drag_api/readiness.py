@@ -115,7 +115,8 @@ def _models(context: Context, workers: Sequence[WorkerInfo]) -> list[Trouble]:
             continue
         states = ", ".join(sorted({_state(worker) for worker in crew})) or "none runs"
         what = f"no worker of model {pipeline.first} (pipeline {name}) is ready: {states}"
-        fix = "wait for its warm-up, or start one: `make run`, or python -m drag_inference; see its log"
+        start = f"`make run`, or python -m drag_inference --model {pipeline.first}"
+        fix = f"wait for its warm-up, or start one: {start}; see its log"
         troubles.append(Trouble(what, fix, blocks=name == default))
     return troubles
 
