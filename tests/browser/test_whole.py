@@ -101,7 +101,7 @@ def test_photo_is_shown_with_exactly_what_the_api_found(
     job = next(job for job in whole.jobs() if job["name"] == photo.name)
     expect(detail(page).locator("tbody tr")).to_have_count(len(job["result"]["gauges"]))
     expect(detail(page).locator(".box")).to_have_count(len(job["result"]["gauges"]))
-    boxes = [", ".join(f"{v:.0f}" for v in gauge["box"]) for gauge in job["result"]["gauges"]]
+    boxes = [", ".join(str(int(v + 0.5)) for v in gauge["box"]) for gauge in job["result"]["gauges"]]
     assert [text.strip() for text in detail(page).locator("td.mono").all_inner_texts()] == boxes
     expect(detail(page).locator(".times")).to_contain_text("infer")
     for name in ("JSON", "Original", "Annotated picture"):
