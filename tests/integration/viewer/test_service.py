@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.support.servers import RedisServer
+
 from drag_shared.config import Settings, environment_of
 from drag_shared.redis_client import Link
 from drag_shared.registry import Registry, WorkerInfo
-
-from tests.support.servers import RedisServer
 
 pytestmark = pytest.mark.integration
 
