@@ -88,8 +88,12 @@ test-faults: $(DEV) ## kill services and servers under load, and audit after (SH
 	@SHORT=$(SHORT) $(BIN)/python -m pytest -m faults --timeout=1800 $(ARGS) tests/faults
 
 .PHONY: bench
-bench: $(DEV) ## measure throughput and latency beside other servers (SHORT=1: a quick look)
-	@SHORT=$(SHORT) $(BIN)/python -m benchmarks $(ARGS)
+bench: $(DEV) ## measure throughput and latency beside other servers and queues (half an hour)
+	@$(MAKE) -C benchmarks ARGS="$(ARGS)"
+
+.PHONY: bench-short
+bench-short: $(DEV) ## a quick look at the same, in a minute
+	@$(MAKE) -C benchmarks ARGS="--short $(ARGS)"
 
 .PHONY: check
 check: lint types arch test ## everything that must be right before a commit

@@ -1,0 +1,1 @@
+"""Other ways to serve the same model; they run in .venv-bench."""
