@@ -76,7 +76,7 @@ def test_a_child_that_is_killed_is_started_again_at_once() -> None:
         kill(first)
         assert "SIGKILL); starting it again now" in running.until("died")
         assert pid_in(running.until("up")) != first
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10  # some 50 ms alone; other work may share the cores
         running.end()
 
 
