@@ -1,10 +1,10 @@
 r"""Every Redis key of DRAG: its name, type, owner and time to live.
 
-A **partition** is one hash slot: all keys about a job share the tag ``{pN}``, so that one script can touch them all,
+A **partition** is one hash slot: all keys about a job share the tag ``{gN}``, so that one script can touch them all,
 on a single Redis as on a Redis Cluster. What is not about jobs lives under ``{control}``.
 
 =============================  ======  ==============================================  ================================
-key (after ``drag:{pN}:``)     type    what it holds; who writes it                    time to live
+key (after ``drag:{gN}:``)     type    what it holds; who writes it                    time to live
 =============================  ======  ==============================================  ================================
 ``ledger``                     hash    counters of transitions, bytes held             for ever
 ``open``                       zset    ids of unfinished jobs, by creation (ms)        until the job ends
@@ -55,8 +55,12 @@ class PartitionKeys:
 
     @property
     def prefix(self) -> str:
-        """What all its keys begin with; the braces make it one hash slot."""
-        return f"drag:{{p{self.partition}}}:"
+        """What all its keys begin with; the braces make it one hash slot.
+
+        The letter matters: ``{g0}`` to ``{g2}`` fall on three masters of three, of four with ``{g3}``; most letters
+        put two of them on one.
+        """
+        return f"drag:{{g{self.partition}}}:"
 
     def key(self, name: str) -> str:
         """Full name of a key from its short one, e.g. ``open`` or ``frames:gauge-detector``."""
