@@ -17,7 +17,7 @@ def keep_uploads_memory() -> bool:
     """Sets the allocator up, before the processes fork; False where the C library is another one.
 
     Blocks of 128 KiB and more are mapped from the system and given back at each upload otherwise, and the system clears
-    every page anew: a quarter of the CPU time of a POST of 250 kB (3.3 to 2.4 ms on two busy cores). Blocks of 4 MiB and
+    every page anew: a quarter of the CPU time of a POST of 250 kB (3.3 to 2.4 ms on busy cores). Blocks of 4 MiB and
     more still go back at once, and the threads share few arenas, so that a burst of uploads does not stay for good.
     """
     libc = ctypes.CDLL(None)
