@@ -1,7 +1,7 @@
 #!lua
 -- accept: takes jobs in, all of them or none.
 -- request: jobs (each: id, size, fields = flat list of the record, message), key, digest (idempotency, optional),
---          max_jobs, max_bytes, upload_part; ARGV[2..]: the pictures' bytes, in the jobs' order.
+--          max_jobs, max_bytes, stream, upload_part; ARGV[2..]: the pictures' bytes, in the jobs' order.
 -- answer:  {'accepted'} | {'same', id...} | {'conflict'} | {'full', open jobs, open bytes}
 -- holds:   a second call with the same ids changes nothing. No allow-oom: a full server takes nothing in.
 local jobs = request.jobs
