@@ -8,11 +8,11 @@ from typing import Any
 
 from drag_imaging.decode import DecodeBuffer, quiet
 from drag_imaging.header import check_pixels, identify
-from drag_inference.memory import bound_heap
 from drag_inference.postprocess import decode_yolov8, to_result
 from drag_inference.preprocess import pack, prepare
 from drag_inference.repository import load_model
 from drag_inference.runner import select_backend
+from drag_shared.heap import bound_heap
 
 
 class Detector:
@@ -25,7 +25,7 @@ class Detector:
 
     def __init__(self, models_dir: Path, threads: int = 1) -> None:
         quiet()
-        bound_heap()
+        bound_heap(arenas=2)
         self._spec = load_model(models_dir, "gauge-detector")
         self._runner = select_backend("onnxruntime-cpu", self._spec, threads)
         self._runner.activate()

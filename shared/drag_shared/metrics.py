@@ -45,6 +45,17 @@ def forget_process(pid: int) -> None:
         multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
+def host_and_port(host: str, port: int) -> str:
+    """``HOST:PORT`` as servers and browsers write it, IPv6 addresses in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def scrape_url(host: str, port: int) -> str:
+    """Where Prometheus finds a process that listens on ``host``; on all addresses: under this host's name."""
+    shown = socket.gethostname() if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
+    return f"http://{host_and_port(shown, port)}/metrics"
+
+
 @dataclass(frozen=True)
 class MetricsServer:
     """A running `/metrics` endpoint.
@@ -120,10 +131,7 @@ class Metrics:
             port: 0 takes a free one.
         """
         server, thread = prometheus_client.start_http_server(port, addr=host, registry=self._exported())
-        shown = socket.gethostname() if host in ("0.0.0.0", "::", "") else host  # noqa: S104 - compared, not bound
-        return MetricsServer(
-            f"http://{f'[{shown}]' if ':' in shown else shown}:{server.server_port}/metrics", server, thread
-        )
+        return MetricsServer(scrape_url(host, server.server_port), server, thread)
 
     def _exported(self) -> CollectorRegistry:
         if not self._shared:

@@ -1,9 +1,12 @@
 """Which processes are there: each says so every few seconds; who falls silent is forgotten."""
 
+import functools
 import os
 import secrets
 import socket
+import time
 from dataclasses import asdict, dataclass, field, fields
+from importlib import metadata
 from typing import Any
 
 import msgpack
@@ -75,6 +78,28 @@ _FIELDS = {item.name for item in fields(WorkerInfo)}
 def process_name(service: str) -> str:
     """A name for this process that no other has: service, host, process id and chance."""
     return f"{service}-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+@functools.cache
+def release() -> str:
+    """The release of DRAG that runs."""
+    try:
+        return metadata.version("drag")
+    except metadata.PackageNotFoundError:
+        return "from source"
+
+
+def this_process(service: str, **facts: Any) -> WorkerInfo:
+    """The row of this process, started now; ``facts`` are further fields of `WorkerInfo`."""
+    return WorkerInfo(
+        name=process_name(service),
+        service=service,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=release(),
+        started_ms=time.time_ns() // 1_000_000,
+        **facts,
+    )
 
 
 class Registry:

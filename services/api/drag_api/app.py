@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Flask, Response, g
+from flask import Response, g
 from flask_openapi3.models.info import Info
 from flask_openapi3.models.schema import Schema
 from flask_openapi3.openapi import OpenAPI
 
 from drag_api import context as contexts
-from drag_api import cors, problems, version
+from drag_api import cors, problems
 from drag_api.body import Body, BodyBudget
 from drag_api.catalog import Catalog
 from drag_api.context import Context
 from drag_api.metrics import ApiMetrics
-from drag_api.presence import Presence
 from drag_api.routes import dead, docs, health, images, jobs, legacy, models
 from drag_api.schemas import JobBatch, JsonUpload, Problem, Target, UploadForm
 from drag_api.waiting import Waiter, WaitSlots
@@ -24,7 +23,7 @@ from drag_shared.announce import Announcements
 from drag_shared.config import Settings
 from drag_shared.jobs import JobStore
 from drag_shared.metrics import Metrics
-from drag_shared.registry import Registry
+from drag_shared.registry import Registry, release
 
 _MIB = 1024 * 1024
 _DESCRIPTION = """Upload photos, get the gauges in them.
@@ -52,7 +51,7 @@ def create_app(
     """
     app = OpenAPI(
         "drag_api",
-        info=Info(title="DRAG", version=version(), description=_DESCRIPTION),
+        info=Info(title="DRAG", version=release(), description=_DESCRIPTION),
         security_schemes={},
         doc_ui=False,
         validation_error_model=Problem,
@@ -82,15 +81,7 @@ def _context(settings: Settings, store: JobStore, registry: Registry, waiter: Wa
         catalog=Catalog(settings.models_dir),
         metrics=ApiMetrics(Metrics(), store),
         budget=BodyBudget(max(4 * settings.max_upload_bytes, 128 * _MIB)),
-        presence=Presence(registry, settings),
     )
-
-
-def presence(app: Flask) -> Presence:
-    """The registry entry of ``app``'s process."""
-    own = app.extensions["drag"]
-    assert isinstance(own, Context)
-    return own.presence
 
 
 def _finish(response: Response) -> Response:

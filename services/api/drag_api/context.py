@@ -11,7 +11,6 @@ from flask import current_app
 from drag_api.body import BodyBudget, StallGuard
 from drag_api.catalog import Catalog
 from drag_api.metrics import ApiMetrics
-from drag_api.presence import Presence
 from drag_api.waiting import Waiter
 from drag_shared.config import Settings
 from drag_shared.jobs import JobStore
@@ -31,7 +30,6 @@ class Context:
     catalog: Catalog
     metrics: ApiMetrics
     budget: BodyBudget
-    presence: Presence
     guard: StallGuard = field(default_factory=StallGuard)
     # Drawing decodes the whole picture (3 bytes a pixel): two at a time bound the memory.
     drawing: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(2))

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drag_api import version
 from drag_api.context import Context
 from drag_shared.errors import ConfigError, DragError, QueueFull, Unavailable
 from drag_shared.jobs import JobStore
 from drag_shared.queues import read_queues
-from drag_shared.registry import WorkerInfo
+from drag_shared.registry import WorkerInfo, release
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def diagnose(context: Context) -> dict[str, Any]:
     queues, redis_state = _queues(context)
     return {
         "ready": found.ready,
-        "version": version(),
+        "version": release(),
         "python": platform.python_version(),
         "problems": [{"what": trouble.what, "fix": trouble.fix} for trouble in found.troubles],
         "redis": redis_state,

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import time
-from importlib.metadata import version
 from typing import Final
 
 from drag_imaging.decode import quiet
-from drag_inference.memory import bound_heap
 from drag_inference.observe import Observer
 from drag_inference.repository import ModelSpec, load_model
 from drag_inference.runner import ModelRunner, select_backend
@@ -21,11 +18,12 @@ from drag_shared import logs
 from drag_shared.config import Settings, redis_address
 from drag_shared.consumer import Consumer
 from drag_shared.errors import DragError, Unavailable
+from drag_shared.heap import bound_heap
 from drag_shared.keys import INFERENCE_GROUP, frames_stream
 from drag_shared.metrics import Metrics
 from drag_shared.presence import Presence
 from drag_shared.redis_client import Link
-from drag_shared.registry import BEAT_EVERY_S, Registry, WorkerInfo, process_name
+from drag_shared.registry import BEAT_EVERY_S, Registry, WorkerInfo, this_process
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +56,7 @@ def serve(settings: Settings, model: str, stop: threading.Event) -> int:
         ModelError: the model is.
     """
     quiet()
-    bound_heap()
+    bound_heap(arenas=2)
     spec = load_model(settings.models_dir, model)
     metrics = Metrics()
     endpoint = metrics.serve(settings.host)
@@ -123,17 +121,7 @@ def _work(
 
 
 def _info(spec: ModelSpec, metrics_url: str) -> WorkerInfo:
-    return WorkerInfo(
-        name=process_name("inference"),
-        service="inference",
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        model=spec.name,
-        model_version=spec.version,
-        metrics_url=metrics_url,
-        version=version("drag"),
-        started_ms=time.time_ns() // 1_000_000,
-    )
+    return this_process("inference", model=spec.name, model_version=spec.version, metrics_url=metrics_url)
 
 
 def _leave_word(registry: Registry, status: Status, failure: str) -> None:

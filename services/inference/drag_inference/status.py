@@ -7,9 +7,9 @@ import time
 from dataclasses import replace
 from typing import Any, Final
 
-from drag_inference.memory import trim_heap
 from drag_inference.shared_state import SharedState
 from drag_shared.errors import ConfigError, Unavailable
+from drag_shared.heap import trim_heap
 from drag_shared.registry import WorkerInfo
 
 log = logging.getLogger(__name__)

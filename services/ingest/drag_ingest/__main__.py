@@ -1,12 +1,9 @@
 """`python -m drag_ingest`: one ingest worker."""
 
-import os
 import signal
-import socket
 import sys
 import threading
-import time
-from importlib.metadata import version
+from dataclasses import replace
 
 from drag_ingest.worker import IngestWorker
 from drag_shared import logs
@@ -18,7 +15,7 @@ from drag_shared.metrics import Metrics
 from drag_shared.pipelines import load_pipelines
 from drag_shared.presence import Presence
 from drag_shared.redis_client import Link
-from drag_shared.registry import BEAT_EVERY_S, Registry, WorkerInfo, process_name
+from drag_shared.registry import BEAT_EVERY_S, Registry, WorkerInfo, this_process
 
 
 def serve(settings: Settings, stop: threading.Event) -> None:
@@ -27,29 +24,21 @@ def serve(settings: Settings, stop: threading.Event) -> None:
     Raises:
         ConfigError: the settings or the pipelines are wrong.
     """
-    name = process_name("ingest")
     link = Link(redis_address(settings))
-    consumer = Consumer(link, UPLOADS, INGEST_GROUP, name, settings)
     metrics = Metrics()
     endpoint = metrics.serve(settings.host)
-    started_ms = time.time_ns() // 1_000_000
-
-    def describe() -> WorkerInfo:
-        ready = worker.connected and not consumer.newer_seen
-        return WorkerInfo(
-            name=name,
-            service="ingest",
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            state="draining" if stop.is_set() else "ready" if ready else "starting",
-            reason="messages of a newer release wait: upgrade this worker" if consumer.newer_seen else "",
-            metrics_url=endpoint.url,
-            version=version("drag"),
-            started_ms=started_ms,
-        )
-
+    info = this_process("ingest", metrics_url=endpoint.url)
+    consumer = Consumer(link, UPLOADS, INGEST_GROUP, info.name, settings)
     pipelines = load_pipelines(settings.models_dir)
     worker = IngestWorker(consumer, pipelines, settings.max_pixels, metrics, lambda: presence.soon())
+
+    def describe() -> WorkerInfo:
+        if stop.is_set():
+            return replace(info, state="draining")
+        if consumer.newer_seen:
+            return replace(info, reason="messages of a newer release wait: upgrade this worker")
+        return replace(info, state="ready" if worker.connected else "starting")
+
     every_s = min(BEAT_EVERY_S, settings.lease_ms / 3000)
     presence = Presence(Registry(link), describe, every_s, also=consumer.renew)
     presence.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from importlib import metadata
 from pathlib import Path
 
 from flask import Flask, Response, g, render_template, request
@@ -12,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from drag_shared.config import Settings
 from drag_shared.metrics import Metrics
+from drag_shared.registry import release
 from drag_viewer.origins import UnusableHostError, api_origin
 
 logger = logging.getLogger(__name__)
@@ -37,14 +37,6 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     return app
 
 
-def version() -> str:
-    """The release that is installed."""
-    try:
-        return metadata.version("drag")
-    except metadata.PackageNotFoundError:
-        return "from source"
-
-
 def size_in_words(count: int) -> str:
     """A bound like `33 MB`: decimal, as file managers count, and never more than what is allowed."""
     unit, size = ("MB", 1_000_000) if count >= 1_000_000 else ("kB", 1000)
@@ -63,7 +55,7 @@ def _pages(app: Flask, settings: Settings) -> None:
             max_upload_bytes=settings.max_upload_bytes,
             max_upload_words=size_in_words(settings.max_upload_bytes),
             modules=modules,
-            version=version(),
+            version=release(),
         )
 
     @app.get("/video")
@@ -93,7 +85,7 @@ def _health(app: Flask, metrics: Metrics) -> None:
     @app.get("/health/ready")
     def ready() -> dict[str, str]:
         # The page needs nobody else: while the API or Redis is away it is what tells people so.
-        return {"status": "ready", "version": version()}
+        return {"status": "ready", "version": release()}
 
     @app.get("/metrics")
     def scrape() -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import platform
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ import pytest
 
 from drag_inference import status as status_module
 from drag_inference.backoff import Backoff
-from drag_inference.memory import bound_heap, trim_heap
 from drag_inference.status import Status
 from drag_inference.work import InFlight, Item, in_portions, stream_wait_ms
 from drag_shared.errors import Unavailable
@@ -140,9 +138,3 @@ def test_wait_in_the_stream_is_told_from_the_entrys_id() -> None:
     assert stream_wait_ms(item(entry_id=f"{appended_ms}-3").entry) == pytest.approx(5000, abs=1000)
     assert stream_wait_ms(item(entry_id=f"{appended_ms + 60_000}-0").entry) == 0.0  # the server's clock is ahead
     assert stream_wait_ms(item(entry_id="odd").entry) == 0.0
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_the_heap_is_bounded_where_glibc_is() -> None:
-    assert bound_heap()
-    trim_heap()

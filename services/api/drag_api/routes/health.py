@@ -10,13 +10,13 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
-from drag_api import readiness, version
+from drag_api import readiness
 from drag_api.binding import bound
 from drag_api.context import context
 from drag_api.routes._common import Responses, problems
 from drag_api.schemas import Diagnostics, Health, Live, Target
 from drag_api.views import answer
-from drag_shared.registry import WorkerInfo
+from drag_shared.registry import WorkerInfo, release
 
 
 @functools.cache
@@ -34,7 +34,7 @@ def _add_health(api: APIBlueprint) -> None:
     @bound
     def live() -> Response:
         """Say that this process answers."""
-        return answer({"status": "ok", "version": version()})
+        return answer({"status": "ok", "version": release()})
 
     unready: Responses = {200: Health, 503: Health}
 

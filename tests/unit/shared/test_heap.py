@@ -7,9 +7,10 @@ import sys
 
 PROGRAM = """
 import resource
-from drag_api.heap import keep_uploads_memory
-assert keep_uploads_memory() in (True, False)
-done = keep_uploads_memory()
+from drag_shared.heap import bound_heap, trim_heap
+done = bound_heap(arenas=4)
+bytes(300_000)
+trim_heap()
 bytes(300_000)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(100):
