@@ -320,6 +320,19 @@ def test_dead_consumers_are_swept_and_those_with_work_never(queue: Queue, monkey
     assert queue.pending(FRAMES) == 1
 
 
+def test_sweeping_never_strands_what_a_dead_consumer_held(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a dead consumer that is old enough to be swept before its work was taken over."""
+    monkeypatch.setattr("drag_shared.consumer.SWEEP_CONSUMERS_AFTER_LEASES", 0)
+    (job_id,) = queue.framed()
+    read_until(queue.consumer(FRAMES, "dead"))
+    with queue.using(FRAMES) as worker:
+        (entry,) = read_until(worker)
+        assert entry.job_id == job_id
+        worker.settle([complete(entry)])
+    assert queue.store.status(job_id) == "done"
+    queue.assert_closes()
+
+
 def test_a_swept_consumer_that_was_only_slow_goes_on(queue: Queue) -> None:
     queue.framed(1)
     worker = queue.consumer(FRAMES, "slow")
