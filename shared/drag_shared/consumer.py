@@ -160,8 +160,9 @@ class Consumer:
         return self._read_group(order[0], ">", count, block_ms if block_ms > 0 else None)  # 0 would wait for ever
 
     def _read_group(self, keys: PartitionKeys, start: str, count: int, block_ms: int | None) -> Rows:
-        streams = {keys.key(self.stream): start}
-        answer = self.link.ask("xreadgroup", self.group, self.name, streams, count=count, block=block_ms, patience_s=0)
+        block = () if block_ms is None else ("BLOCK", block_ms)
+        where = ("COUNT", count, *block, "STREAMS", keys.key(self.stream), start)
+        answer = self.link.command("XREADGROUP", "GROUP", self.group, self.name, *where, patience_s=0)
         return [(keys.partition, entry_id, fields) for _, rows in answer or () for entry_id, fields in rows]
 
     def _sort(self, rows: Rows) -> list[Entry]:
@@ -318,7 +319,7 @@ class Consumer:
             mine = [entry.job_id for entry in entries if entry.partition == keys.partition]
             if mine:
                 names = [keys.blob(job_id) for job_id in mine]
-                found |= dict(zip(mine, self.link.ask("mget", names, patience_s=0), strict=True))
+                found |= dict(zip(mine, self.link.command("MGET", *names, patience_s=0), strict=True))
         return [found[entry.job_id] for entry in entries]
 
     def fetch_headers(self, entries: Sequence[Entry], size_bytes: int) -> list[bytes]:

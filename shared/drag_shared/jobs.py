@@ -181,7 +181,7 @@ class JobStore:
             GoneJob: it is past retention.
         """
         keys = self._keys_of(job_id)
-        record = self.link.ask("hgetall", keys.job(job_id))
+        record = self.link.command("HGETALL", keys.job(job_id))
         if not record:
             raise self._missing(job_id, keys)
         return read_job(job_id, record)

@@ -5,9 +5,11 @@ caller has patience; that is safe because every script is idempotent. redis-py's
 always learns that a reply may have been lost.
 """
 
+import os
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -38,6 +40,7 @@ _PASSING_WORDS = tuple("BUSY CLUSTERDOWN LOADING MASTERDOWN MISCONF NOREPLICAS O
 _REFUSED_TYPES = (redis.exceptions.AuthenticationError, redis.exceptions.NoPermissionError)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 15.0
+DOUBT_AFTER_S = 1.0
 
 
 def is_passing(error: Exception) -> bool:
@@ -96,6 +99,57 @@ class _ClusterOnDemand:
             self._cluster.close()
 
 
+class _Lines:
+    """Connections of a single server, without redis-py's client around them.
+
+    A command takes 20 us of CPU instead of the client's 58: no per-command retry object, no hooks, no look at the
+    socket before each use. A connection that was idle for longer is looked at, since the server may have gone away.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._pool: Any = client.connection_pool
+        self._read: Any = client.response_callbacks
+        self._pid = os.getpid()
+        self._idle: deque[tuple[Any, float]] = deque()
+
+    def ask(self, *command: Any) -> Any:
+        """What the client's `execute_command` would answer."""
+        connection = self._take()
+        try:
+            connection.send_command(*command, check_health=False)
+            answer = connection.read_response()
+        except redis.ResponseError:  # an answer too
+            self._idle.append((connection, time.monotonic()))
+            raise
+        except BaseException:  # what else comes on it belongs to this command
+            connection.disconnect()
+            self._idle.append((connection, time.monotonic()))
+            raise
+        self._idle.append((connection, time.monotonic()))
+        read = self._read.get(command[0])
+        return answer if read is None else read(answer)
+
+    def _take(self) -> Any:
+        if os.getpid() != self._pid:  # a fork must not share its parent's sockets
+            self._pid, self._idle = os.getpid(), deque()
+        try:
+            connection, used_s = self._idle.pop()
+        except IndexError:
+            return self._pool.make_connection()
+        if time.monotonic() - used_s > DOUBT_AFTER_S:
+            try:
+                if connection.can_read(timeout=0):  # nothing was asked: it can only be the end
+                    connection.disconnect()
+            except redis.RedisError:
+                connection.disconnect()
+        return connection
+
+    def close(self) -> None:
+        """Closes those that are not in use."""
+        while self._idle:
+            self._idle.pop()[0].disconnect()
+
+
 class Link:
     """A Redis client whose failures are told in DRAG's words. Thread safe.
 
@@ -106,6 +160,7 @@ class Link:
     def __init__(self, url: str) -> None:
         self.url = mask_url(url)
         self.client = connect(url)
+        self._lines = _Lines(self.client) if isinstance(self.client, redis.Redis) else None
 
     def call(self, operation: Callable[[Any], T], patience_s: float = 2.0) -> T:
         """The answer of ``operation(client)``, tried again while Redis is away, for about ``patience_s``.
@@ -138,6 +193,17 @@ class Link:
         """
         return self.call(lambda client: getattr(client, command)(*args, **options), patience_s)
 
+    def command(self, *command: Any, patience_s: float = 2.0) -> Any:
+        """The answer to a command as it is written, like `HGETALL key`; costs less than `ask`.
+
+        Raises:
+            Unavailable, ConfigError: as `call`.
+        """
+        return self.call(lambda client: self._send(client, *command), patience_s)
+
+    def _send(self, client: Any, *command: Any) -> Any:
+        return client.execute_command(*command) if self._lines is None else self._lines.ask(*command)
+
     def script(
         self, name: str, keys: PartitionKeys, request: dict[str, Any], *blobs: bytes, patience_s: float = 2.0
     ) -> Any:
@@ -152,9 +218,9 @@ class Link:
 
         def run(client: Any) -> Any:
             try:
-                return client.evalsha(script.sha, len(names), *names, packed, *blobs)
+                return self._send(client, "EVALSHA", script.sha, len(names), *names, packed, *blobs)
             except redis.exceptions.NoScriptError:
-                return client.eval(script.source, len(names), *names, packed, *blobs)
+                return self._send(client, "EVAL", script.source, len(names), *names, packed, *blobs)
 
         return self.call(run, patience_s)
 
@@ -166,4 +232,6 @@ class Link:
 
     def close(self) -> None:
         """Closes the connections."""
+        if self._lines is not None:
+            self._lines.close()
         self.client.close()
