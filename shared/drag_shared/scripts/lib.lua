@@ -145,17 +145,22 @@ local function forget(id)
   call('ZREM', K.jobs, id)
 end
 
--- Oldest first: while over the budget or older than the time to live, at most `limit` members.
+-- Oldest first: while over the budget or older than the time to live, at most `limit` members. Nearly always nothing is
+-- due, so the oldest is looked at alone, and only then more at a time.
 local function evict(index, counter, budget, horizon, limit, remove)
-  local held = counted(counter)
-  local released = 0
-  local oldest = call('ZRANGE', index, 0, limit - 1, 'WITHSCORES')
-  for i = 1, #oldest, 2 do
-    if tonumber(oldest[i + 1]) >= horizon and held - released <= budget then break end
-    local id, bytes = string.match(oldest[i], '^(.*):(%d+)$')
-    remove(id)
-    call('ZREM', index, oldest[i])
-    released = released + tonumber(bytes)
+  local held, released, removed, page = counted(counter), 0, 0, 1
+  while removed < limit do
+    local oldest = call('ZRANGE', index, 0, page - 1, 'WITHSCORES')
+    for i = 1, #oldest, 2 do
+      if tonumber(oldest[i + 1]) >= horizon and held - released <= budget then removed = limit break end
+      local id, bytes = string.match(oldest[i], '^(.*):(%d+)$')
+      remove(id)
+      call('ZREM', index, oldest[i])
+      released = released + tonumber(bytes)
+      removed = removed + 1
+    end
+    if #oldest < 2 * page then break end
+    page = math.min(16, limit - removed)
   end
   if released > 0 then call('HINCRBY', K.ledger, counter, -released) end
 end
