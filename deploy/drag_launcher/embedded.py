@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 import redis
 
 from drag_launcher.supervisor import ChildSpec
-from drag_shared.config import Settings, embedded_socket
+from drag_shared.config import MIB, Settings, embedded_socket
 from drag_shared.errors import ConfigError
 
 _NOISE = ("overcommit_memory", "Memory overcommit", "Transparent Huge", "THP", "Received SIGTERM", "ready to exit")
@@ -54,6 +55,15 @@ def configuration(settings: Settings) -> str:
     )
 
 
+def server_environment() -> dict[str, str]:
+    """The server's environment: its C library keeps the memory of pictures up to 1 MiB instead of giving it back.
+
+    By default every block from 128 KiB on is mapped and given back, and the system clears its pages anew: a quarter of
+    the server's CPU time for each picture of 230 kB (measured).
+    """
+    return {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(MIB), "MALLOC_TRIM_THRESHOLD_": str(32 * MIB)}
+
+
 def server_directory(settings: Settings) -> Path:
     """Where the server keeps its append-only file."""
     return settings.data_dir.resolve() / "valkey"
@@ -86,6 +96,7 @@ def server_child(settings: Settings, lock: int) -> ChildSpec:
     return ChildSpec(
         name="valkey",
         argv=(str(program), str(path)),
+        env=server_environment(),
         stage=0,
         stop_s=30,
         ready=answering(socket),
