@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.processes import running, wait_for
-from drag_launcher.embedded import answering, configuration, server_directory, valkey_binary
+from drag_launcher.embedded import answering, configuration, server_directory, server_environment, valkey_binary
 from drag_shared.config import Settings, embedded_socket
 
 PERSISTENCE = ("always", "everysec", "none")
@@ -56,7 +56,7 @@ def server(persistence: str, scratch: Path, memory_bytes: int = 2 << 30) -> Iter
     file.write_text(text)
     ready = answering(socket)
     try:
-        with running([str(program), str(file)], {}, folder / "valkey.log") as process:
+        with running([str(program), str(file)], server_environment(), folder / "valkey.log") as process:
             wait_for(lambda: ready() is None, "the server", 20, folder / "valkey.log")
             yield Server(process.pid, socket, folder)
     finally:
