@@ -173,14 +173,15 @@ def main() -> None:
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--out", type=Path, default=Path("models/gauge-detector/1/model.onnx"))
     parser.add_argument("--data", default="renders and public photos, see card.md")
+    parser.add_argument("--size", type=int, default=SIZE, help="side of the square input, a multiple of 32")
     parser.add_argument("--score", type=float, default=0.4, help="threshold to ship")
     parser.add_argument("--date", default=datetime.now(UTC).date().isoformat())
     args = parser.parse_args()
     net = load_checkpoint(args.checkpoint)
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    export_onnx(net, args.out)
-    write_toml(args.out, args.data, args.score, args.date)
-    boxes, scores = parity(net, args.out)
+    export_onnx(net, args.out, args.size)
+    write_toml(args.out, args.data, args.score, args.date, args.size)
+    boxes, scores = parity(net, args.out, args.size)
     print(f"{args.out}: {args.out.stat().st_size} bytes; onnxruntime differs by {boxes:.3g} px, {scores:.2g} in score")
 
 
