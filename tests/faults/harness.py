@@ -133,13 +133,14 @@ class Herd:
 
     def _spawn(self, spec: tuple[str, float]) -> subprocess.Popen[bytes]:
         argv = [sys.executable, "-m", "tests.faults.own_worker", spec[0], str(spec[1])]
-        return subprocess.Popen(argv, env=self._env, cwd=ROOT, stdin=subprocess.DEVNULL)
+        return subprocess.Popen(argv, env=self._env, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
 
     def _watch(self) -> None:
         while not self._stop.wait(0.02):
             with self._lock:
                 for place, process in enumerate(self.processes):
                     if process.poll() is not None and not self._stop.is_set():
+                        _close_output(process)
                         self.deaths += 1
                         self.processes[place] = self._spawn(self._specs[place])
 
@@ -155,6 +156,8 @@ class Herd:
         self._stop.set()
         self._thread.join(5)
         for process in self.processes:
+            assert process.stdout is not None
+            process.stdout.readline()  # it heeds signals from here on
             process.terminate()
         return [process.wait(timeout_s) for process in self.processes]
 
@@ -165,6 +168,12 @@ class Herd:
         for process in self.processes:
             process.kill()
             process.wait(10)
+            _close_output(process)
+
+
+def _close_output(process: subprocess.Popen[bytes]) -> None:
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def patiently(action: Callable[[], Any], limit_s: float = 30) -> Any:

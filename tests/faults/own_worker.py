@@ -72,6 +72,7 @@ def main() -> int:
     consumer = Consumer(Link(settings.redis_url), stream, group, process_name("own"), settings)
     stop, ended = threading.Event(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    print("started", flush=True)
     heart = threading.Thread(target=renew, args=(consumer, settings.lease_ms / 4000, ended), daemon=True)
     heart.start()
     worker = threading.Thread(target=run, args=(consumer, stop, work_s), daemon=True)
@@ -87,5 +88,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    started = time.monotonic()
     sys.exit(main())
