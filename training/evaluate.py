@@ -120,7 +120,8 @@ def table(tally: Tally, threshold: float, times: list[float]) -> str:
     """The figures as text."""
     lines = [f"threshold {threshold}"]
     for c, name in enumerate(LABELS):
-        scores, hits = np.concatenate(tally.scores[c] or [[]]), np.concatenate(tally.hits[c] or [[]]).astype(bool)
+        scores = np.concatenate([np.zeros(0, np.float32), *tally.scores[c]])
+        hits = np.concatenate([np.zeros(0, np.bool_), *tally.hits[c]])
         lines.append(f"AP50 {name:8s} {average_precision(scores, hits, tally.truths[c]):.3f}  of {tally.truths[c]}")
     flat = [ok for name, oks in tally.main.items() if not name.startswith(" ") for ok in oks]
     lines.append(f"main gauge found at IoU 0.5: {np.mean(flat):.3f}  of {len(flat)}")

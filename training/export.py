@@ -13,7 +13,8 @@ import onnx
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from training.model import LABELS, PAD, SIZE, Deployed, Detector
+from training.classes import LABELS
+from training.model import PAD, SIZE, Deployed, Detector
 
 STORE_HALF_OVER = 256  # initializers with more elements are stored as float16 behind a Cast
 LIMIT_BYTES = 12_000_000
@@ -168,7 +169,8 @@ def parity(net: Detector, path: Path, size: int = SIZE) -> tuple[float, float]:
     return float(off[:, :4].max()), float(off[:, 4:].max())
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
+    """Exports a checkpoint and prints how far onnxruntime is from PyTorch."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--out", type=Path, default=Path("models/gauge-detector/1/model.onnx"))
@@ -176,7 +178,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=SIZE, help="side of the square input, a multiple of 32")
     parser.add_argument("--score", type=float, default=0.4, help="threshold to ship")
     parser.add_argument("--date", default=datetime.now(UTC).date().isoformat())
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     net = load_checkpoint(args.checkpoint)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     export_onnx(net, args.out, args.size)

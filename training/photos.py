@@ -21,7 +21,7 @@ DECOYS = ("clock", "tube", "other")
 
 def fill_pool(pool: Pool, folder: Path, photos: list[Photo], size: int) -> list[Photo]:
     """Puts photos, letterboxed, into a pool; gives those that the folder has, in the pool's order."""
-    kept = []
+    kept: list[Photo] = []
     for photo in photos:
         image = read_photo(folder, photo, size)
         if image is None:
@@ -42,7 +42,7 @@ def weights(photos: list[Photo]) -> NDArray[np.float64]:
     for (kind, _), count in by_source.items():
         by_kind[kind] = by_kind.get(kind, 0.0) + count**0.7
     each = [KIND_SHARE[p.kind] * by_source[p.kind, p.source] ** -0.3 / by_kind[p.kind] for p in photos]
-    return np.array(each) / np.sum(each)
+    return np.asarray(np.array(each) / np.sum(each), np.float64)
 
 
 def _cut(image: Image, box: Box, photo: Photo, others: list[Box], margin: float) -> Patch | None:
@@ -122,6 +122,12 @@ def _corner(image: Image, photo: Photo) -> Image | None:
     return best if min(best.shape[:2]) >= 110 else None
 
 
+def _pictures(folder: Path) -> list[Image]:
+    """The JPEG files of a folder that can be read."""
+    found = (cv2.imread(str(path)) for path in sorted(folder.glob("*.jpg")))
+    return [np.asarray(image, np.uint8) for image in found if image is not None]
+
+
 def scene_assets(folder: Path, photos: list[Photo], extra: Path | None = None, side: int = 512) -> Assets:
     """Backgrounds, cut-outs and decoys from photos, and counter strips and more backgrounds from `extra`."""
     backgrounds: list[Image] = []
@@ -140,12 +146,7 @@ def scene_assets(folder: Path, photos: list[Photo], extra: Path | None = None, s
         corner = _corner(image, photo) if photo.boxes else None
         if corner is not None and "ScaleBench" in photo.source:
             backgrounds.append(corner)
-    strips = [
-        image
-        for image in (cv2.imread(str(p)) for p in sorted((extra or folder).glob("strips/*.jpg")))
-        if image is not None
-    ]
+    strips = _pictures(extra / "strips") if extra else []
     if extra is not None:
-        more = [cv2.imread(str(p)) for p in sorted(extra.glob("backgrounds/*.jpg"))]
-        backgrounds.extend(m for m in more if m is not None for _ in range(3))
+        backgrounds.extend(image for image in _pictures(extra / "backgrounds") for _ in range(3))
     return Assets(backgrounds, strips, good, bad)

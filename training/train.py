@@ -1,4 +1,4 @@
-"""Trains the detector: `python -m training.train --out DIR [--photos DIR]`; writes checkpoints and a log."""
+"""Trains the detector: `python -m training.train --out DIR [--photos DIR]`; writes `last.pt` and `model.onnx`."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def fastest_layout(net: Detector, device: str, batch: int, size: int) -> torch.m
     times: dict[torch.memory_format, float] = {}
     state = {k: v.clone() for k, v in net.state_dict().items()}
     for layout in (torch.channels_last, torch.contiguous_format):
-        net.to(memory_format=layout)
+        net.to(memory_format=layout)  # type: ignore[call-overload]
         for k in range(6):
             if k == 2:
                 torch.cuda.synchronize()
@@ -143,7 +143,7 @@ class Trainer:
         self.args, self.device, self.source = args, device, source
         self.net = net.to(device).train()
         self.layout = fastest_layout(self.net, device, args.batch, max(args.sizes))
-        self.net.to(memory_format=self.layout)
+        self.net.to(memory_format=self.layout)  # type: ignore[call-overload]
         self.average = Average(self.net, args.ema)
         self.optim = optimizer(net, args.rate)
         self.grids = {s: anchor_points(s, device) for s in args.sizes}
@@ -186,7 +186,7 @@ class Trainer:
                 made = feed.made if feed else self.args.renders
                 print(f"{spent:6.0f} s step {number:6d} loss {total:.3f} class {cls:.3f} box {box:.3f} "
                       f"renders {made}", flush=True)  # fmt: skip
-            if number % 1000 == 0:
+            if number % 500 == 0:
                 save(self.average.state, self.args.out / "last.pt")
         save(self.average.state, self.args.out / "last.pt")
         print(f"{number} steps of {self.args.batch}", flush=True)
@@ -215,6 +215,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--render-size", type=int, default=512)
     p.add_argument("--wait", type=int, default=3000, help="renders to wait for before the first step")
     p.add_argument("--workers", type=int, default=max(0, (os.cpu_count() or 1) - 1), help="0: render first, here")
+    p.add_argument("--no-export", action="store_true", help="leave out the ONNX export at the end")
     p.add_argument("--seed", type=int, default=0)
     return p.parse_args(argv)
 
@@ -231,10 +232,15 @@ def main(argv: list[str] | None = None) -> list[float]:
     torch.backends.cudnn.benchmark = False  # many shapes: the search costs more than it saves
     source, feed = sampler(args, device)
     try:
-        return Trainer(args, build(args), source, device).run(feed)
+        history = Trainer(args, build(args), source, device).run(feed)
     finally:
         if feed is not None:
             feed.close()
+    if not args.no_export:
+        from training.export import main as export
+
+        export([str(args.out / "last.pt"), "--out", str(args.out / "model.onnx")])
+    return history
 
 
 if __name__ == "__main__":

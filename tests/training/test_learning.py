@@ -68,7 +68,7 @@ def test_training_on_renders_alone(tmp_path: Path) -> None:
     pytest.importorskip("cv2", reason="the renderer needs OpenCV: pip install -r training/requirements.txt")
     from training.train import main
 
-    options = "--workers 0 --renders 6 --render-size 128 --steps 3 --batch 4 --sizes 64 --warm 1"
+    options = "--workers 0 --renders 6 --render-size 128 --steps 3 --batch 4 --sizes 64 --warm 1 --no-export"
     history = main(["--out", str(tmp_path), *options.split()])
     assert len(history) == 3
     assert (tmp_path / "last.pt").stat().st_size > 1_000_000

@@ -19,7 +19,7 @@ def _cloud(rng: Rng, size: int) -> Image:
     share = np.clip(0.5 + field * rng.uniform(0.05, 0.35), 0, 1)[..., None]
     a = grey(rng, 0, 255, 40) if rng.random() < 0.7 else vivid(rng, 40)
     b = grey(rng, 0, 255, 40) if rng.random() < 0.7 else vivid(rng, 40)
-    return (np.array(a, np.float32) * (1 - share) + np.array(b, np.float32) * share).astype(np.uint8)
+    return np.asarray(np.array(a, np.float32) * (1 - share) + np.array(b, np.float32) * share, np.uint8)
 
 
 def _tiles(rng: Rng, size: int) -> Image:

@@ -15,9 +15,9 @@ def _shadow(image: Image, rng: Rng) -> None:
     points = rng.uniform(-20, 84, (int(rng.integers(3, 6)), 2)).astype(np.int32)
     cv2.fillPoly(layer, [cv2.convexHull(points)], 1.0)
     k = int(rng.choice([1, 3, 9]))
-    layer = cv2.resize(cv2.blur(layer, (k, k)), (size, size))[..., None]
+    share = cv2.resize(cv2.blur(layer, (k, k)), (size, size))[..., None]
     factor = rng.uniform(0.3, 0.8) if rng.random() < 0.7 else rng.uniform(1.2, 1.8)
-    image[:] = np.clip(image * (1 + layer * (factor - 1)), 0, 255).astype(np.uint8)
+    image[:] = np.clip(image * (1 + share * (factor - 1)), 0, 255).astype(np.uint8)
 
 
 def _tone(image: Image, rng: Rng) -> Image:
@@ -71,7 +71,7 @@ def shoot(image: Image, rng: Rng) -> Image:
         sigma = float(rng.uniform(2, 18))
         noise = np.empty(image.shape, np.int16)
         cv2.setRNGSeed(int(rng.integers(2**31)))
-        cv2.randn(noise, (0, 0, 0), (sigma, sigma, sigma * rng.uniform(0.8, 1.2)))
+        cv2.randn(noise, np.zeros(3), np.array([sigma, sigma, sigma * rng.uniform(0.8, 1.2)]))
         image = np.clip(image.astype(np.int16) + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.6:
         _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(18, 92))])

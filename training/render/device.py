@@ -250,8 +250,8 @@ def instrument_panel(rng: Rng, size: int, strips: Strips = ()) -> Patch:
             if same and first is not None and rng.random() < 0.5:
                 one = first
             else:
-                maker = any_dial if rng.random() < 0.65 else SINGLE[int(rng.integers(len(SINGLE)))]
-                one = any_dial(rng, side) if maker is any_dial else maker(rng, side, strips)
+                dial = rng.random() < 0.65
+                one = any_dial(rng, side) if dial else SINGLE[int(rng.integers(len(SINGLE)))](rng, side, strips)
             first = first or one
             h, w = one.image.shape[:2]
             if h > cell or w > cell:

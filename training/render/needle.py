@@ -29,7 +29,8 @@ def draw_needle(
     colour = ink if rng.random() < 0.6 else accent if rng.random() < 0.6 else vivid(rng)
     if rng.random() < 0.4:
         offset = radius * rng.uniform(0.01, 0.05)
-        shaded = mix(tuple(int(v) for v in image[int(pivot[1]) % image.shape[0], 0]), (0, 0, 0), 0.7)
+        under = image[int(pivot[1]) % image.shape[0], 0]
+        shaded = mix((int(under[0]), int(under[1]), int(under[2])), (0, 0, 0), 0.7)
         _polygon(image, (pivot[0] + offset, pivot[1] + offset), degrees, shape, shaded)
     _polygon(image, pivot, degrees, shape, colour)
     pick = rng.random()

@@ -14,7 +14,7 @@ def _metal(size: int, rng: Rng, tint: Colour) -> Image:
     angle = np.arctan2(line[:, None], line[None])
     phase, waves = rng.uniform(0, 6.3), float(rng.choice([2.0, 3.0, 4.0]))
     light = 0.62 + 0.38 * np.cos(waves * angle + phase) * np.cos(angle - phase)
-    return np.clip(light[..., None] * np.array(tint, np.float32), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(light[..., None] * np.array(tint, np.float32), 0, 255), np.uint8)
 
 
 def bezel_colour(rng: Rng) -> tuple[Colour, bool]:
