@@ -29,20 +29,14 @@ def pictures_plan(short: bool, models: Sequence[str]) -> list[list[System]]:
     """What is compared in one round, model by model."""
     if short:
         return [[System("bound", "noop"), System("fastapi", "noop"), System("drag", "noop", "always")]]
-    return [
-        [
-            System("bound", model),
-            System("fastapi", model),
-            System("drag", model, "always"),
-            System("drag", model, "always", (("BENCH_PATH", "/predict"),)),
-            System("celery", model, "always"),
-            System("drag", model, "everysec"),
-            System("celery", model, "everysec"),
-            System("drag", model, "none"),
-            System("celery", model, "none"),
-        ]
-        for model in models
-    ]
+    plans = []
+    for model in models:
+        plan = [System("bound", model), System("fastapi", model), System("drag", model, "always")]
+        plan += [System("drag", model, "always", (("BENCH_PATH", "/predict"),)), System("celery", model, "always")]
+        if model == "noop":  # what persistence costs does not hang on the model
+            plan += [System(name, model, kind) for kind in ("everysec", "none") for name in ("drag", "celery")]
+        plans.append(plan)
+    return plans
 
 
 def in_turns(things: Sequence[T], rounds: int) -> Iterator[T]:
@@ -61,20 +55,22 @@ def attempt(what: str, run: Callable[[], T]) -> T | None:
 
 
 def run_pictures(options: argparse.Namespace, bench: Bench) -> list[systems.Result]:
-    """Measures photos from POST to result."""
+    """Measures photos from POST to result: all systems stay up, and short windows go round among them."""
     results = []
     for plan in pictures_plan(options.short, options.models.split(",")):
-        for system in in_turns(plan, options.rounds):
-            result = attempt(system.title, lambda system=system: systems.measure(system, bench))
-            if result is not None:
-                results.append(result)
-                cpu_s = sum(usage.cpu_s for usage in result.groups.values())
-                print(
-                    f"  {system.model:8} {system.title:30} {result.images / result.seconds:8.1f} images/s"
-                    f" {1000 * cpu_s / max(1, result.images):8.2f} ms CPU an image, load {os.getloadavg()[0]:.1f}"
-                    f" {' '.join(result.errors)}",
-                    flush=True,
-                )
+        with contextlib.ExitStack() as stack:
+            up = [system for system in plan if attempt(system.title, lambda s=system: systems.start(s, bench, stack))]
+            for system in in_turns(up, options.rounds):
+                result = attempt(system.title, lambda s=system: systems.measure(s, bench))
+                if result is not None:
+                    results.append(result)
+                    cpu_s = sum(usage.cpu_s for usage in result.groups.values())
+                    print(
+                        f"  {system.model:8} {system.title:30} {result.images / result.seconds:8.1f} images/s"
+                        f" {1000 * cpu_s / max(1, result.images):8.2f} ms CPU an image, load {os.getloadavg()[0]:.1f}"
+                        f" {' '.join(result.errors)}",
+                        flush=True,
+                    )
     return results
 
 
@@ -83,8 +79,8 @@ def run_queues(options: argparse.Namespace, scratch: Path) -> list[queue_alone.Q
     results = []
     share = SHORT_SHARE if options.short else 1.0
     chosen = [queue for queue in queue_alone.QUEUES if not options.short or queue.name in SHORT_QUEUES]
-    for persistence in ("none",) if options.short else ("none", "always"):
-        for queue in in_turns(chosen, options.rounds):
+    for persistence in ("none",) if options.short else options.persistence.split(","):
+        for queue in in_turns(chosen, max(1, options.rounds // 4)):
             result = attempt(
                 queue.name, lambda queue=queue, p=persistence: queue_alone.measure(queue, p, scratch, share)
             )
@@ -117,14 +113,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("what", nargs="*", default=["pictures", "queues"], help="pictures, queues (both)")
     parser.add_argument("--short", action="store_true", default=os.environ.get("SHORT", "") not in ("", "0"))
-    parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (4; short: 1)")
-    parser.add_argument("--seconds", type=float, default=0.0, help="length of a measurement (10; short: 3)")
+    parser.add_argument("--rounds", type=int, default=0, help="how often each is measured (8; short: 1)")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of a window (4; short: 3)")
+    parser.add_argument("--persistence", default="none,always", help="of the queues alone")
     parser.add_argument("--models", default="noop,shipped")
     parser.add_argument("--out", type=Path, help="also write all results here, as JSON")
     parser.add_argument("--scratch", type=Path, help="folder for the servers' files (default: beside the repository's)")
     options = parser.parse_args()
-    options.rounds = options.rounds or (1 if options.short else 4)
-    options.seconds = options.seconds or (3.0 if options.short else 10.0)
+    options.rounds = options.rounds or (1 if options.short else 8)
+    options.seconds = options.seconds or (3.0 if options.short else 4.0)
     if not PEER_PYTHON.exists():
         print(f"{PEER_PYTHON} is missing: make bench makes it", file=sys.stderr)
         return 2
@@ -164,8 +161,7 @@ def _bench(scratch: Path, options: argparse.Namespace) -> Bench:
     noop, shipped = scratch / "noop", REPOSITORY / "models"
     argv = [str(PEER_PYTHON), "-m", "benchmarks.peers.noop_model", str(shipped), str(noop)]
     subprocess.run(argv, env=peer_env(), check=True)
-    warm_up_s = 1.0 if options.short else 3.0
-    return Bench(photos, {"shipped": shipped, "noop": noop}, scratch, options.seconds, warm_up_s)
+    return Bench(photos, {"shipped": shipped, "noop": noop}, scratch, options.seconds, warm_up_s=1.0)
 
 
 if __name__ == "__main__":

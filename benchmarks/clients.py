@@ -123,7 +123,7 @@ class Load:
         if not self._polled:
             return
         job_id = json.loads(body)["id"]
-        poll = f"GET /v1/jobs/{job_id} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+        poll = f"GET /v1/jobs/{job_id}?wait=30 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
         while True:
             status, body = connection.exchange(poll)
             self.polls += 1

@@ -99,13 +99,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def start(system: System, bench: Bench, stack: contextlib.ExitStack) -> bool:
+    """Starts a system, to be stopped when the stack ends; the bound is started for each window anew."""
+    if system.name != "bound":
+        _up[system] = _START[system.name](system, bench, stack)
+        stack.callback(_up.pop, system)
+    return True
+
+
 def measure(system: System, bench: Bench) -> Result:
-    """Starts a system, loads it, and stops it."""
-    if system.name == "bound":
-        return _bound(system, bench)
-    with contextlib.ExitStack() as stack:
-        run = _START[system.name](system, bench, stack)
-        return _load(system, bench, run)
+    """Loads a system that was started, for one window."""
+    return _bound(system, bench) if system.name == "bound" else _load(system, bench, _up[system])
 
 
 def _load(system: System, bench: Bench, run: Running) -> Result:
@@ -225,6 +229,7 @@ def _uvicorn(app: str, port: int, processes: int) -> list[str]:
     return [*argv, "--loop=uvloop", "--http=httptools", "--log-level=warning", f"--workers={processes}"]
 
 
+_up: dict[System, Running] = {}
 _START = {"drag": _drag, "fastapi": _fastapi, "celery": _celery}
 
 
