@@ -85,8 +85,8 @@ def fold_constants(path: Path) -> None:
     ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def export_onnx(net: Detector, path: Path, size: int = SIZE) -> None:
-    """Writes the deployed graph, opset 17, dynamic batch."""
+def export_onnx(net: Detector, path: Path, size: int = SIZE, half: bool = True) -> None:
+    """Writes the deployed graph, opset 17, dynamic batch; `half`: large weights stored as float16."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter announces its retirement
         torch.onnx.export(
@@ -103,10 +103,11 @@ def export_onnx(net: Detector, path: Path, size: int = SIZE) -> None:
     model = onnx.load(str(path))
     fold_pads(model)
     tidy(model)
-    store_half(model)
+    if half:
+        store_half(model)
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
-    if path.stat().st_size > LIMIT_BYTES:
+    if half and path.stat().st_size > LIMIT_BYTES:
         raise ValueError(f"{path}: expected at most {LIMIT_BYTES} bytes, wrote {path.stat().st_size}")
 
 
