@@ -17,7 +17,7 @@ from training.batches import Sampler
 from training.classes import LABELS
 from training.labels import load_labels
 from training.loss import detection_loss
-from training.model import SIZE, Detector, anchor_points
+from training.model import Detector, anchor_points
 from training.photos import fill_pool, scene_assets, weights
 from training.pool import Pool, RenderFeed
 from training.render.scene import Assets, render
@@ -209,7 +209,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--rate", type=float, default=2e-3)
     p.add_argument("--warm", type=int, default=300)
     p.add_argument("--ema", type=float, default=0.9985)
-    p.add_argument("--sizes", type=int, nargs="+", default=[SIZE], help="input sides to train at")
+    p.add_argument("--sizes", type=int, nargs="+", default=[352, 384, 416], help="input sides to train at")
     p.add_argument("--real-share", type=float, default=0.45)
     p.add_argument("--renders", type=int, default=24000, help="renders kept on the device")
     p.add_argument("--render-size", type=int, default=512)
@@ -217,7 +217,12 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     p.add_argument("--workers", type=int, default=max(0, (os.cpu_count() or 1) - 1), help="0: render first, here")
     p.add_argument("--no-export", action="store_true", help="leave out the ONNX export at the end")
     p.add_argument("--seed", type=int, default=0)
-    return p.parse_args(argv)
+    p.add_argument("--tiny", action="store_true", help="a run of seconds on renders alone: proves that the code works")
+    args = p.parse_args(argv)
+    if args.tiny:
+        args.workers, args.renders, args.render_size, args.wait = 0, 16, 192, 16
+        args.steps, args.batch, args.sizes, args.warm = 10, 8, [96], 3
+    return args
 
 
 def main(argv: list[str] | None = None) -> list[float]:
