@@ -7,6 +7,7 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,6 +121,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="also write all results here, as JSON")
     parser.add_argument("--scratch", type=Path, help="folder for the servers' files (default: beside the repository's)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     options.rounds = options.rounds or (1 if options.short else 8)
     options.seconds = options.seconds or (3.0 if options.short else 4.0)
     if not PEER_PYTHON.exists():
