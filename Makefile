@@ -143,6 +143,11 @@ $(TRAIN)/.stamp: training/requirements.txt
 train: $(TRAIN)/.stamp ## train the gauge detector anew, best on a GPU (make train ARGS='--photos DIR ...')
 	@$(TRAIN)/bin/python -m training.train --out training-run $(ARGS)
 
+.PHONY: test-training
+test-training: $(TRAIN)/.stamp ## prove on the CPU that the training code works: its tests and a tiny run
+	@$(TRAIN)/bin/python -m pytest --noconftest tests/training
+	@$(MAKE) train ARGS=--tiny
+
 .PHONY: clean
 clean: ## remove .venv, caches and builds (the jobs in .drag stay)
 	@rm -rf $(VENV) $(TRAIN) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
