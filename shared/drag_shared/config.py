@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     ingest_workers: Count = Field(1, description="Processes that identify and route uploads.")
     inference_workers: Count = Field(1, description="Processes for each model.")
     inference_threads: int = Field(
-        0, ge=0, description="CPU threads of each inference process; 0: cores divided by processes."
+        0, ge=0, description="Inferences at once in each process, each on one core; 0: cores divided by processes."
     )
     durability: Literal["always", "everysec"] = Field(
         "always",

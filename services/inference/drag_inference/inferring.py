@@ -27,8 +27,8 @@ class Inferrer:
     def __init__(self, state: SharedState) -> None:
         self._state = state
         batching = state.spec.batching
-        self._batcher = Batcher(state.ready, batching.max_batch, batching.max_delay_ms / 1000)
-        self._memory: Batch = state.runner.allocate(batching.max_batch)
+        self._batcher = Batcher(state.ready, state.runner.max_batch, batching.max_delay_ms / 1000)
+        self._memory: Batch = state.runner.allocate(state.runner.max_batch)
 
     def run(self) -> None:
         """Until the line ends."""

@@ -48,7 +48,7 @@ class Reader:
             if not room or state.stop.is_set():
                 continue
             try:
-                entries = state.source.read(min(room, state.spec.batching.max_batch), BLOCK_MS)
+                entries = state.source.read(min(room, state.runner.max_batch), BLOCK_MS)
             except Unavailable as error:
                 self._reading.pause("read work", error)
                 continue

@@ -28,11 +28,13 @@ class ModelRunner(Protocol):
     Attributes:
         spec: the model.
         slots: how many threads may call `infer` at once, each with a batch of its own.
+        max_batch: most pictures in one inference: what the model allows, or fewer where more do not pay.
         backend: its name, like `onnxruntime-cpu`.
     """
 
     spec: ModelSpec
     slots: int
+    max_batch: int
     backend: str
 
     def activate(self) -> None:
@@ -86,7 +88,7 @@ def select_backend(backend: str, spec: ModelSpec, threads: int) -> ModelRunner:
     Args:
         backend: a name, or `auto` for the best that is there.
         spec: the model.
-        threads: of the CPU, for back ends that run on it.
+        threads: of the CPU that this worker may use for inference, for back ends that run on it.
 
     Raises:
         ConfigError: there is no such back end.

@@ -29,10 +29,10 @@ _JOIN_S: Final = 2.0
 def warm_up(runner: ModelRunner) -> None:
     """Runs the network as often as the model asks, alone and in full batches, so that the first job is no slower."""
     spec = runner.spec
-    memory = runner.allocate(spec.batching.max_batch)
+    memory = runner.allocate(runner.max_batch)
     grey = np.full((spec.input.height, spec.input.width, 3), 127, dtype=np.uint8)
     for turn in range(spec.warmup_iterations):
-        count = 1 if turn % 2 == 0 else spec.batching.max_batch
+        count = 1 if turn % 2 == 0 else runner.max_batch
         runner.infer(pack([grey] * count, spec.input, memory))
 
 
@@ -106,5 +106,5 @@ class Worker:
 
 def make_state(source: WorkSource, runner: ModelRunner, observer: Observer) -> SharedState:
     """The shared state: room for the batches in the network, as many that wait for it, and one that is published."""
-    limit = runner.spec.batching.max_batch * (2 * runner.slots + 1)
+    limit = runner.max_batch * (2 * runner.slots + 1)
     return SharedState(source, runner, observer, InFlight(limit, FETCHED_LIMIT_BYTES))

@@ -77,6 +77,7 @@ class FakeRunner:
 
     def __init__(self, spec: ModelSpec | None = None, function: Callable[[Batch], Output] | None = None) -> None:
         self.spec = spec or make_spec()
+        self.max_batch = self.spec.batching.max_batch
         self.function = function or (lambda batch: one_box(len(batch)))
         self.batches: list[int] = []
 
