@@ -61,7 +61,8 @@ class OnnxRuntimeCpuRunner:
             raise ModelError(f"{self.spec.path} cannot be loaded by onnxruntime: {error}") from error
         self._check_ends(session)
         self._session = session
-        log.info("loaded %s version %s on the CPU, %d inferences at once", self.spec.name, self.spec.version, self.slots)
+        spec = self.spec
+        log.info("loaded %s version %s on the CPU, %d inferences at once", spec.name, spec.version, self.slots)
 
     def allocate(self, count: int) -> Batch:
         """Plain memory."""
