@@ -84,7 +84,7 @@ test: $(DEV) ## run the tests (make test ARGS='-k letterbox')
 	@$(BIN)/python -m pytest -m "not faults and not gpu" $(ARGS)
 
 .PHONY: test-faults
-test-faults: $(DEV) ## kill services and servers under load, and audit after (SHORT=1: a few minutes less)
+test-faults: $(DEV) ## kill services and servers under load, and audit after (some 20 minutes; SHORT=1: one)
 	@SHORT=$(SHORT) $(BIN)/python -m pytest -m faults --timeout=1800 $(ARGS) tests/faults
 
 .PHONY: bench
@@ -149,6 +149,6 @@ test-training: $(TRAIN)/.stamp ## prove on the CPU that the training code works:
 	@$(MAKE) train ARGS=--tiny
 
 .PHONY: clean
-clean: ## remove .venv, caches and builds (the jobs in .drag stay)
-	@rm -rf $(VENV) $(TRAIN) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+clean: ## remove environments, caches and builds (the jobs in .drag stay)
+	@rm -rf $(VENV) $(TRAIN) .venv-bench demo-output training-run build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +

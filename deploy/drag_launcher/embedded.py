@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -95,6 +96,7 @@ def server_child(settings: Settings, lock: int) -> ChildSpec:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     socket = embedded_socket(settings)
     socket.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_private(socket.parent)
     path = directory / "valkey.conf"
     path.touch(mode=0o600)
     path.write_text(configuration(settings))
@@ -108,6 +110,20 @@ def server_child(settings: Settings, lock: int) -> ChildSpec:
         pass_fds=(lock,),
         keep_line=lambda line: not any(noise in line for noise in _NOISE),
     )
+
+
+def check_private(directory: Path) -> None:
+    """Makes sure that nobody else can put a socket of their own in the server's place.
+
+    Raises:
+        ConfigError: the directory is another user's, or others may write to it.
+    """
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise ConfigError(
+            f"{directory}, where the embedded server's socket goes, is not ours alone:"
+            f" chmod go-w {directory}, or set DRAG_DATA_DIR to a directory of your own"
+        )
 
 
 def answering(socket: Path) -> Callable[[], str | None]:

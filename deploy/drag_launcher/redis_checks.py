@@ -10,6 +10,7 @@ from redis.cluster import RedisCluster
 
 from drag_launcher.checks import Finding
 from drag_shared.config import GIB, Settings, embedded_socket, mask_url, memory_needed, redis_address
+from drag_shared.durability import ServerState, read_server
 
 _OLDEST = (7, 0)
 
@@ -55,26 +56,20 @@ def _node(what: str, client: Any, settings: Settings) -> Iterator[Finding]:
         yield Finding(what, "error", f"{name} {version} is a replica", "let DRAG_REDIS_URL name the master")
     else:
         yield Finding(what, "ok", f"{name} {version}")
-    try:
-        config = client.config_get("append*")
-    except redis.ResponseError:  # managed servers hide it
-        config = {}
-    yield _persistence(what, info, config.get("appendfsync"), settings)
+    yield _persistence(what, read_server(client), settings)
     yield from _memory(what, info, settings)
 
 
-def _persistence(what: str, info: dict[str, Any], fsync: str | None, settings: Settings) -> Finding:
+def _persistence(what: str, server: ServerState, settings: Settings) -> Finding:
     what = f"{what} persistence"
-    wanted = f"DRAG_DURABILITY={settings.durability}"
-    if not info.get("aof_enabled"):
-        fix = f"CONFIG SET appendonly yes, and appendfsync {settings.durability}, in its configuration too"
-        return Finding(what, "error", f"no append-only file, so that {wanted} cannot be kept", fix)
-    if fsync is None:
-        return Finding(what, "warning", "on; appendfsync cannot be seen", f"make sure that it is {settings.durability}")
-    if fsync == "always" or fsync == settings.durability:
-        return Finding(what, "ok", f"append-only file, appendfsync {fsync}, {wanted}")
-    fix = f"CONFIG SET appendfsync {settings.durability}, or set DRAG_DURABILITY=everysec if that is enough"
-    return Finding(what, "error", f"appendfsync {fsync}, but {wanted}", fix)
+    weakness = server.weakness(settings.durability)
+    if weakness is not None:
+        return Finding(what, "error", *weakness)
+    if server.appendfsync is None:
+        fix = f"make sure that it is {settings.durability}"
+        return Finding(what, "warning", "on; appendfsync cannot be seen", fix)
+    kept = f"append-only file, appendfsync {server.appendfsync}, DRAG_DURABILITY={settings.durability}"
+    return Finding(what, "ok", kept)
 
 
 def _memory(what: str, info: dict[str, Any], settings: Settings) -> Iterator[Finding]:

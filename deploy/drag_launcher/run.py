@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         )
         watcher.start()
         if args.stop_at_eof:
-            threading.Thread(target=_stop_at_eof, name="stdin", daemon=True).start()
+            threading.Thread(target=_stop_at_eof, args=(supervisor,), name="stdin", daemon=True).start()
         try:
             supervisor.run()
         finally:
@@ -61,11 +61,12 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
-def _stop_at_eof() -> None:
+def _stop_at_eof(supervisor: Supervisor) -> None:
     with contextlib.suppress(OSError, ValueError):
         while os.read(sys.stdin.fileno(), 4096):
             pass
-    os.kill(os.getpid(), signal.SIGTERM)
+    if not supervisor.stopping:  # a second request would be a hurry
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def check_ports(settings: Settings) -> None:

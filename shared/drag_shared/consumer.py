@@ -10,6 +10,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -43,7 +44,7 @@ TEND_LIMIT = 500
 SETTLE_LIMIT = 500  # entries a script call
 NEWER_PAUSE_MS = 1000
 NEWER_MEMORY_S = 30.0
-HELD_AT_MOST_S = 300.0  # work held longer hangs: its lease is renewed no more
+HELD_AT_MOST_S = 300.0  # work held longer hangs: it is let go, and others take it over
 SWEEP_CONSUMERS_AFTER_LEASES = 20
 CLOSE_PATIENCE_S = 5.0
 DIED = "its worker died, or was silent for longer than its lease"
@@ -110,7 +111,7 @@ class Consumer:
             if self._alone or self._orphans or any(entry.attempt > 0 for entry in list(self._held.values())):
                 entries = self._next_alone(block_ms)
             else:
-                entries = self._sort(self._read_new(count, block_ms))
+                entries = self._sort_or_let_go(self._read_new(count, block_ms))
         except Unavailable:
             self._reply_lost = True
             self._pause_claims()
@@ -164,6 +165,18 @@ class Consumer:
         where = ("COUNT", count, *block, "STREAMS", keys.key(self.stream), start)
         answer = self.link.command("XREADGROUP", "GROUP", self.group, self.name, *where, patience_s=0)
         return [(keys.partition, entry_id, fields) for _, rows in answer or () for entry_id, fields in rows]
+
+    def _sort_or_let_go(self, rows: Rows) -> list[Entry]:
+        """As `_sort`; where Redis goes away in the middle nothing stays held that nobody was given.
+
+        It is still pending under our name, and `_recover` finds it.
+        """
+        try:
+            return self._sort(rows)
+        except Unavailable:
+            for partition, entry_id, _ in rows:
+                self._release((partition, entry_id.decode()))
+            raise
 
     def _sort(self, rows: Rows) -> list[Entry]:
         """Takes delivered rows into the table; answers those that may run together.
@@ -224,7 +237,11 @@ class Consumer:
         if not self._alone and self._orphans:
             self._take_over()
         with self._changed:
-            return [self._alone.pop(0)] if self._alone else []
+            if not self._alone:
+                return []
+            entry = replace(self._alone.pop(0), received_s=time.monotonic())  # its work begins now
+            self._held[entry.partition, entry.entry_id] = entry
+            return [entry]
 
     # -- upkeep ------------------------------------------------------------------------------------------------------
 
@@ -289,10 +306,13 @@ class Consumer:
         """
         now_s = time.monotonic()
         entries: dict[int, list[str]] = defaultdict(list)
-        for (partition, entry_id), entry in list(self._held.items()):
-            if now_s - entry.received_s < HELD_AT_MOST_S:
-                entries[partition].append(entry_id)
         lost = set()
+        for (partition, entry_id), entry in list(self._held.items()):
+            if now_s - entry.received_s < HELD_AT_MOST_S or entry in self._alone:
+                entries[partition].append(entry_id)
+            else:
+                log.error("let go of job %s, held for over %.0f s", entry.job_id, HELD_AT_MOST_S)
+                lost |= self._release((partition, entry_id))
         try:
             for partition, mine in entries.items():
                 for entry_id in self._run("renew", partition, entries=mine):

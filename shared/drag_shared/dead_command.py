@@ -1,6 +1,7 @@
 """`drag dead`: the dead letters, listed, tried anew or dropped."""
 
 import argparse
+import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ def register(subparsers: Subparsers) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list them, newest first")
     listing.add_argument("--limit", type=int, default=50, help="at most so many (default: 50)")
-    listing.add_argument("--json", action="store_true", help="as JSON, with their histories")
+    listing.add_argument("--json", action="store_true", help="as JSON, with their histories and messages (base64)")
     listing.set_defaults(run=run_list)
     for action, text, run in (
         ("requeue", "try them anew, their attempts counted from zero", run_requeue),
@@ -87,4 +88,5 @@ def _as_json(letter: DeadLetter) -> dict[str, object]:
         "size_bytes": letter.size_bytes,
         "dead_ms": letter.dead_ms,
         "history": letter.history,
+        "message": base64.b64encode(letter.message).decode(),
     }

@@ -2,6 +2,7 @@
 
 import hashlib
 import random
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import msgpack
 
 from drag_shared import ids, wire
 from drag_shared.config import Settings, redis_address
+from drag_shared.durability import ServerState, read_servers
 from drag_shared.errors import GoneJob, KeyConflict, QueueFull, UnknownJob
 from drag_shared.keys import UPLOADS, PartitionKeys
 from drag_shared.partitions import Limits, settle_partitions
@@ -22,10 +24,12 @@ UPLOAD_PART = "upload"
 ROOT_PART = "0"
 _ADMISSION_MAX_AGE_S = 0.1
 _SCAN_LIMIT = 1000
+_DIGITS = re.compile(r"[0-9]{1,19}")
 
 # `JobStore.list` hides the builtin in its class's signatures.
 Jobs = list[Job]
 DeadLetters = list[DeadLetter]
+Servers = list[ServerState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,10 @@ class JobStore:
             self._limits = Limits.share(self.settings, len(self.partitions))
         return self._limits
 
+    def servers(self) -> Servers:
+        """The servers that hold the jobs, as they are now."""
+        return read_servers(self.link)
+
     def ping(self) -> float:
         """Round trip to Redis in milliseconds."""
         return self.link.ping_ms()
@@ -90,11 +98,14 @@ class JobStore:
         Raises:
             QueueFull: all partitions together have no room for ``jobs`` more of ``size_bytes`` in all.
         """
-        with self._admission_lock:
-            read_s, open_jobs, open_bytes = self._admission
-            if time.monotonic() - read_s > _ADMISSION_MAX_AGE_S:
+        read_s, open_jobs, open_bytes = self._admission
+        # One thread asks anew, the others go by the last numbers meanwhile.
+        if time.monotonic() - read_s > _ADMISSION_MAX_AGE_S and self._admission_lock.acquire(blocking=read_s == 0.0):
+            try:
                 open_jobs, open_bytes = self._read_admission()
                 self._admission = (time.monotonic(), open_jobs, open_bytes)
+            finally:
+                self._admission_lock.release()
         number = len(self.partitions)
         if open_jobs + jobs > self.limits.max_jobs * number or open_bytes + size_bytes > self.limits.max_bytes * number:
             raise self._full(open_jobs, open_bytes)
@@ -102,8 +113,8 @@ class JobStore:
     def _read_admission(self) -> tuple[int, int]:
         jobs = size_bytes = 0
         for keys in self.partitions:
-            jobs += self.link.ask("zcard", keys.key("open"))
-            size_bytes += int(self.link.ask("hget", keys.key("ledger"), "open_bytes") or 0)
+            jobs += self.link.command("ZCARD", keys.key("open"), patience_s=0)
+            size_bytes += int(self.link.command("HGET", keys.key("ledger"), "open_bytes", patience_s=0) or 0)
         return jobs, size_bytes
 
     def _full(self, open_jobs: int, open_bytes: int) -> QueueFull:
@@ -282,7 +293,7 @@ class JobStore:
         """``<partition>-<ms>-<sequence>`` apart."""
         partition, _, entry = dead_id.partition("-")
         parts = entry.split("-")
-        if len(parts) != 2 or not all(part.isdecimal() and len(part) < 20 for part in (partition, *parts)):
+        if len(parts) != 2 or not all(_DIGITS.fullmatch(part) for part in (partition, *parts)):
             raise UnknownJob(f"{dead_id!r} is not a dead letter's id: expected one that GET /v1/dead answered")
         if int(partition) >= len(self.partitions):
             raise _no_letter(dead_id)
@@ -308,7 +319,7 @@ class JobStore:
             GoneJob: the letter has no job whose picture is still there.
         """
         partition, entry = self._dead_position(dead_id)
-        answer = self.link.script("requeue", self.partitions[partition], {"letter": entry})
+        answer = self.link.script("requeue", self.partitions[partition], {"letter": entry}, patience_s=0)
         if answer[0] == b"unknown":
             raise _no_letter(dead_id)
         if answer[0] == b"no job":
@@ -323,7 +334,7 @@ class JobStore:
         """
         partition, entry = self._dead_position(dead_id)
         request = {"letter": entry, "limits": self.limits.for_scripts()}
-        if not self.link.script("drop", self.partitions[partition], request):
+        if not self.link.script("drop", self.partitions[partition], request, patience_s=0):
             raise _no_letter(dead_id)
 
 

@@ -69,4 +69,6 @@ class Presence:
                 if not away:
                     log.warning("Redis is away: %s", error)
                 away = True
+            except Exception:  # the beat must go on: without it leases run out and nobody sees this process
+                log.exception("a beat failed")
             self._now.wait(self._every_s)

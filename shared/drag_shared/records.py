@@ -124,7 +124,7 @@ def read_dead_letter(partition: int, entry_id: bytes, fields: Mapping[bytes, byt
     def text(name: bytes) -> str:
         return fields.get(name, b"").decode("utf-8", "replace")
 
-    history = msgpack.unpackb(fields.get(b"history", b"\x90"))
+    history = msgpack.unpackb(fields.get(b"history", b"\x90"), unicode_errors="backslashreplace")
     return DeadLetter(
         id=f"{partition}-{entry_id.decode()}",
         job_id=text(b"job"),

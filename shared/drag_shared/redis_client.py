@@ -118,7 +118,9 @@ class _Lines:
         try:
             connection.send_command(*command, check_health=False)
             answer = connection.read_response()
-        except redis.ResponseError:  # an answer too
+        except redis.ResponseError as error:  # an answer too
+            if is_passing(error):  # a demoted master, say: a new connection may lead to the new one
+                connection.disconnect()
             self._idle.append((connection, time.monotonic()))
             raise
         except BaseException:  # what else comes on it belongs to this command
@@ -161,6 +163,11 @@ class Link:
         self.url = mask_url(url)
         self.client = connect(url)
         self._lines = _Lines(self.client) if isinstance(self.client, redis.Redis) else None
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether there are several servers behind it."""
+        return self._lines is None
 
     def call(self, operation: Callable[[Any], T], patience_s: float = 2.0) -> T:
         """The answer of ``operation(client)``, tried again while Redis is away, for about ``patience_s``.

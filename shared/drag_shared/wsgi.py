@@ -4,6 +4,8 @@ import logging
 import os
 import select
 import shutil
+import socket
+import struct
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +26,7 @@ from drag_shared.registry import Registry, this_process
 log = logging.getLogger(__name__)
 
 LINGER_MS = 5
+STALL_S = 20  # a connection that neither takes nor gives a byte for so long loses its thread
 
 
 class _RootLogger(Logger):  # type: ignore[misc]
@@ -46,6 +49,8 @@ class LingeringWorker(ThreadWorker):  # type: ignore[misc]
 
     def handle(self, conn: Any) -> Any:
         """Serves requests of one connection while they come at once and nobody waits for a thread."""
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # the kernel's own, so that blocking mode keeps them
+            conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALL_S, 0))
         going_on = super().handle(conn)
         while going_on is True and self.alive and self._sends_more(conn):
             going_on = super().handle(conn)

@@ -55,7 +55,7 @@ def children(api: ApiProcess) -> list[int]:
 
 def head(length: int | None, more: str = "") -> bytes:
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return f"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n{size}\r\n{more}\r\n".encode()
+    return f"POST /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n{size}\r\n{more}\r\n".encode()
 
 
 def status_of(line: socket.socket) -> int:
@@ -199,7 +199,7 @@ def test_waits_leave_threads_for_posts_and_hung_up_waits_free_theirs(start: Star
     address = api.post(pictures.jpeg()).headers["Location"]
     waiters = [api.connect() for _ in range(6)]
     for line in waiters:
-        line.sendall(f"GET {address}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        line.sendall(f"GET {address}?wait=60 HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
 
     def at_once() -> bool:
         started = time.monotonic()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+from urllib.parse import urlsplit
+
 from flask import Flask, Response, request
 
 from drag_api.problems import ApiError
@@ -18,6 +21,28 @@ def allowed_origins(settings: Settings) -> frozenset[str]:
     if settings.viewer_origin:
         return frozenset(origin.strip().rstrip("/") for origin in settings.viewer_origin.split(",") if origin.strip())
     return frozenset(f"http://{host}:{settings.viewer_port}" for host in ("127.0.0.1", "localhost", "[::1]"))
+
+
+def known_host(host: str, settings: Settings, allowed: frozenset[str]) -> bool:
+    """Whether ``host`` (a Host header) is a name that this API may be asked for by.
+
+    A server that listens on loopback alone is asked for as localhost, by an address, or by a name that the settings
+    know. Any other name is a foreign page's that was made to resolve here (DNS rebinding), whose requests the browser
+    takes for same-origin.
+    """
+    if not _is_address(settings.host) or not ipaddress.ip_address(settings.host).is_loopback:
+        return True
+    name = urlsplit(f"//{host}").hostname or ""
+    names = {urlsplit(origin).hostname for origin in (*allowed, settings.api_url)}
+    return name == "localhost" or name in names or _is_address(name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _preflight(origin: str, allowed: frozenset[str]) -> Response:
@@ -38,6 +63,14 @@ def install(app: Flask, settings: Settings) -> None:
     allowed = allowed_origins(settings)
 
     def before() -> Response | None:
+        if not known_host(request.host, settings, allowed):
+            raise ApiError(
+                "origin-refused",
+                "This API is not known by that name.",
+                expected="localhost, an address, or the host of DRAG_API_URL or DRAG_VIEWER_ORIGIN",
+                seen=request.host[:200],
+                fix="set DRAG_API_URL to the address that people use",
+            )
         origin = request.headers.get("Origin")
         if origin is None:
             return None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drag_api.context import Context
+from drag_shared.durability import ServerState
 from drag_shared.errors import ConfigError, DragError, QueueFull, Unavailable
 from drag_shared.jobs import JobStore
 from drag_shared.queues import read_queues
@@ -133,11 +134,12 @@ def diagnose(context: Context) -> dict[str, Any]:
         services.setdefault(worker.service, []).append(dataclasses.asdict(worker))
     settings = context.settings
     queues, redis_state = _queues(context)
+    troubles = found.troubles + _durability(settings.durability, redis_state)
     return {
         "ready": found.ready,
         "version": release(),
         "python": platform.python_version(),
-        "problems": [{"what": trouble.what, "fix": trouble.fix} for trouble in found.troubles],
+        "problems": [{"what": trouble.what, "fix": trouble.fix} for trouble in troubles],
         "redis": redis_state,
         "services": services,
         "queues": queues,
@@ -157,6 +159,17 @@ def diagnose(context: Context) -> dict[str, Any]:
 def _queues(context: Context) -> tuple[dict[str, Any] | None, dict[str, Any]]:
     try:
         ping_ms = context.store.ping()
-        return dataclasses.asdict(read_queues(context.store)), {"up": True, "ping_ms": round(ping_ms, 2)}
+        servers = context.store.servers()
+        return dataclasses.asdict(read_queues(context.store)), {
+            "up": True,
+            "ping_ms": round(ping_ms, 2),
+            "servers": [dataclasses.asdict(server) for server in servers],
+        }
     except DragError as error:
         return None, {"up": False, "reason": str(error)}
+
+
+def _durability(durability: str, redis_state: dict[str, Any]) -> list[Trouble]:
+    """Servers that keep less than was promised; pictures are worked on all the same."""
+    weaknesses = [ServerState(**server).weakness(durability) for server in redis_state.get("servers", [])]
+    return [Trouble(f"Redis: {weakness[0]}", weakness[1], blocks=False) for weakness in weaknesses if weakness]

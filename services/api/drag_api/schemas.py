@@ -219,7 +219,10 @@ class JobView(BaseModel):
     attempts: int
     error: JobError | None
     result: Result | None
-    timings: dict[str, float] = Field(description="Milliseconds: queued, fetch, decode, infer, publish, total.")
+    timings: dict[str, float] = Field(
+        description="Milliseconds: queued, fetch, decode, infer, publish (from the network's answer until it is stored "
+        "next), total."
+    )
     has_image: bool = Field(description="Whether the picture is still kept.")
     links: Links
 
@@ -317,8 +320,8 @@ class StatsSummary(BaseModel):
     batches: int
     mean_batch: float
     throughput_per_s: float = Field(description="Pictures a second over the last minute.")
-    queue: LatencySummary = Field(description="From delivery to the start of inference.")
-    compute: LatencySummary = Field(description="A picture's share of its batch's inference.")
+    queue: LatencySummary = Field(description="Waiting: in the stream, and in the worker between stages.")
+    compute: LatencySummary = Field(description="The inference of the batch that a picture was in.")
     latency: LatencySummary = Field(description="From delivery to the stored result.")
 
 

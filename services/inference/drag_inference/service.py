@@ -36,7 +36,7 @@ def cores() -> int:
 
 
 def inference_threads(settings: Settings) -> int:
-    """CPU threads of one inference: as set, else the cores shared among this host's workers."""
+    """Inferences at once, each on one core: as set, else the cores shared among this host's workers."""
     return settings.inference_threads or max(1, cores() // settings.inference_workers)
 
 

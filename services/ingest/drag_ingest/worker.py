@@ -11,7 +11,7 @@ from drag_ingest.routing import route_upload
 from drag_shared.consumer import Consumer
 from drag_shared.errors import Unavailable
 from drag_shared.metrics import Metrics
-from drag_shared.outcomes import Entry, Outcome
+from drag_shared.outcomes import Entry, Failed, Outcome
 from drag_shared.pipelines import Pipeline
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,17 @@ class IngestWorker:
         self._batch = []
         self._step_seconds.observe(time.perf_counter() - start_s)
         for outcome in outcomes:
-            self._uploads.labels(type(outcome).__name__.lower()).inc()
+            self._tell(outcome)
         return len(entries)
+
+    def _tell(self, outcome: Outcome) -> None:
+        kind = type(outcome).__name__.lower()
+        self._uploads.labels(kind).inc()
+        job = {"job": outcome.entry.job_id}
+        if isinstance(outcome, Failed):
+            log.info("failed: %s (%s)", outcome.detail, outcome.code, extra=job)
+        else:
+            log.debug(kind, extra=job)
 
     def _decide(self, entries: Sequence[Entry]) -> list[Outcome]:
         heads = self._consumer.fetch_headers(entries, HEAD_BYTES)

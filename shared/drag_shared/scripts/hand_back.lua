@@ -11,7 +11,7 @@ for _, item in ipairs(request.items) do
   if owner(stream, request.group, item.entry) == request.consumer then
     local fields = entry_fields(stream, item.entry)
     local key = K.job .. item.job
-    if fields and is_open(call('HGET', key, 'status')) then
+    if fields and wanted(item.job, item.part) then
       local cause, attempt, history = 'handed back too often', tonumber(call('HGET', key, 'a:' .. item.part) or 0), nil
       if request.max_hand_backs and call('HINCRBY', key, 'h:' .. item.part, 1) > request.max_hand_backs then
         attempt, history = count_attempt(item.job, item.part, request.consumer, cause)

@@ -31,6 +31,12 @@ local function counted(field) return tonumber(call('HGET', K.ledger, field) or 0
 
 local function is_open(status) return status == 'queued' or status == 'running' end
 
+-- Whether work on a part would still count: its job is open and it has no outcome.
+local function wanted(id, part)
+  local job = call('HMGET', K.job .. id, 'status', 'p:' .. part)
+  return is_open(job[1]) and job[2] ~= 'done'
+end
+
 local function acknowledge(stream, group, ids)
   if #ids == 0 then return end
   call('XACK', stream, group, unpack(ids))  -- callers send at most some hundred ids
@@ -135,6 +141,8 @@ end
 
 -- A record goes. The ledger keeps the newest ULID that went, so that 'past retention' is told from 'never known'.
 local function forget(id)
+  local picture = call('HMGET', K.job .. id, 'size', 'image')
+  if picture[2] and call('ZREM', K.pictures, id .. ':' .. picture[1]) == 1 then count('picture_bytes', -picture[1]) end
   local ulid = string.match(id, '%-(.*)$')
   if ulid > (call('HGET', K.ledger, 'forgotten_until') or '') then
     call('HSET', K.ledger, 'forgotten_until', ulid)
@@ -182,4 +190,5 @@ local function sweep(limits, limit)
   end
   evict(K.pictures, 'picture_bytes', limits.picture_bytes, horizon, limit, remove_picture)
   evict(K.ended, 'record_bytes', limits.record_bytes, horizon, limit, forget)
+  write_changes()
 end

@@ -9,7 +9,7 @@ local fields = entry_fields(stream, request.entry)
 local answer = 'lost'
 if fields then
   local message = fields.m or ''
-  if not is_open(call('HGET', K.job .. request.job, 'status')) then
+  if not wanted(request.job, request.part) then
     if call('EXISTS', K.job .. request.job) == 0 then  -- a message of no job of ours: kept as evidence
       local bytes = #message + #request.cause + 200
       call('XADD', K.dead, '*', 'job', '', 'part', request.part, 'stream', request.stream, 'cause', request.cause,

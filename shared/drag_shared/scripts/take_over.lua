@@ -13,7 +13,7 @@ for _ = 1, 10 do
     local fields = {}
     for i = 1, #found[2], 2 do fields[found[2][i]] = found[2][i + 1] end
     local job, part, message = fields.job or '', fields.part or '', fields.m or ''
-    if call('EXISTS', K.job .. job) == 1 and not is_open(call('HGET', K.job .. job, 'status')) then
+    if call('EXISTS', K.job .. job) == 1 and not wanted(job, part) then
       acknowledge(stream, request.group, {found[1]})
     elseif call('EXISTS', K.job .. job) == 0 then
       return {cursor, found[1], job, part, 0, message}  -- no job of ours: the consumer buries it

@@ -6,7 +6,7 @@
 local due = call('ZRANGEBYSCORE', K.delayed, '-inf', now, 'LIMIT', 0, request.limit)
 for _, packed in ipairs(due) do
   local stream, job, part, attempt, message = unpack(cmsgpack.unpack(packed))
-  if is_open(call('HGET', K.job .. job, 'status')) then append(K.prefix .. stream, job, part, attempt, message) end
+  if wanted(job, part) then append(K.prefix .. stream, job, part, attempt, message) end
   call('ZREM', K.delayed, packed)
 end
 sweep(request.limits, request.limit)

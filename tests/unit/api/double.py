@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 
 from drag_api.app import create_app
 from drag_shared.config import Settings
+from drag_shared.durability import ServerState
 from drag_shared.errors import DragError, GoneJob, KeyConflict, QueueFull, UnknownJob
 from drag_shared.ids import new_job_id
 from drag_shared.jobs import Upload
@@ -147,6 +148,10 @@ class MemoryStore:
     def drop(self, dead_id: str) -> None:
         self.dead_letter(dead_id)
         del self.letters[dead_id]
+
+    def servers(self) -> list[ServerState]:
+        self._check()
+        return [ServerState("Valkey", "9.1.0", True, "always", 1, 2, "noeviction")]
 
     def ping(self) -> float:
         self._check()

@@ -227,3 +227,11 @@ def test_a_body_that_comes_too_slowly_is_given_up(
         response.close()
     problem(response, 408, "slow-body")
     assert installation.store.jobs == {}
+
+
+def test_a_foreign_name_for_a_loopback_address_is_refused(tmp_path: Path) -> None:
+    """A page whose own name was made to resolve here (DNS rebinding) is same-origin for the browser."""
+    client = Installation(tmp_path).client()
+    for path in ("/v1/jobs", "/"):
+        problem(client.get(path, headers={"Host": "evil.example:5000"}), 403, "origin-refused")
+    assert client.get("/v1/jobs", headers={"Host": "localhost:5000"}).status_code == 200

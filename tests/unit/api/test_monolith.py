@@ -116,7 +116,8 @@ def test_batch_tells_what_is_done_when_it_takes_too_long(client: FlaskClient, in
     [
         ({}, "127.0.0.1:5000", "http://127.0.0.1:5001"),
         ({}, "[::1]:5000", "http://[::1]:5001"),
-        ({}, "plant.example", "http://plant.example:5001"),
+        ({"host": "0.0.0.0"}, "plant.example", "http://plant.example:5001"),
+        ({"api_url": "https://plant.example"}, "plant.example", "http://plant.example:5001"),
         ({"viewer_origin": "https://gauges.example/"}, "127.0.0.1:5000", "https://gauges.example"),
     ],
 )
