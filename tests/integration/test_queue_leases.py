@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.support.queue import FRAMES, Queue, complete, patiently, quick, read_until, until, work
+from tests.support.queue import FRAMES, Queue, complete, patiently, quick, read_until, route, until, work
 
 from drag_shared.config import Settings
 from drag_shared.consumer import Consumer
@@ -357,3 +357,28 @@ def test_work_that_hangs_is_renewed_no_more(queue: Queue, monkeypatch: pytest.Mo
         assert (taken[0].job_id, taken[0].attempt) == (job_id, 1)
         worker.settle([complete(taken[0])])
     assert work(hanging, complete) == []
+
+
+def test_a_late_copy_of_a_routed_upload_changes_nothing(queue: Queue) -> None:
+    """One worker is silent, another takes its upload over and puts off a retry, then the first one's routing comes."""
+    (job_id,) = queue.accept()
+    silent = queue.consumer("uploads")
+    (late,) = silent.read(1, 100)
+    with queue.using("uploads") as other:
+        (entry,) = read_until(other)
+        other.settle([Retry(entry, "a pipeline that this worker does not know")])
+        silent.settle([route(late)])
+        assert queue.store.status(job_id) == "running"
+        until(lambda: _tended(other) and queue.client.zcard(queue.key("delayed")) == 0)
+        assert other.read(1, 50) == []
+    with queue.using(FRAMES) as worker:
+        (entry,) = read_until(worker)
+        worker.settle([complete(entry)])
+    assert queue.store.status(job_id) == "done"
+    silent.close()
+    queue.assert_closes()
+
+
+def _tended(consumer: Consumer) -> bool:
+    consumer._tend_at_s = 0.0
+    return consumer.read(1, 5) == []

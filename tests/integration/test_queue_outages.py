@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.integration.test_queue_messages import newer, replace_message
 from tests.support.cutter import Cutter
 from tests.support.queue import (
     FRAMES,
@@ -85,6 +86,23 @@ def test_a_lost_read_reply_is_found_again_uncounted(queue: Queue, cut_queue: Que
         worker.settle([complete(entry)])
     assert seen == ids
     assert {job.attempts for job in queue.store.list()[0]} == {0}
+    worker.close()
+    queue.assert_closes()
+
+
+def test_an_outage_while_a_batch_is_sorted_holds_nothing_back(queue: Queue, cut_queue: Queue, cutter: Cutter) -> None:
+    newer_id, fine = queue.framed(2)
+    replace_message(queue, newer_id, newer())
+    worker = cut_queue.consumer(FRAMES)
+    worker._join()
+    worker._tend_at_s = time.monotonic() + 60  # so that the next script is the newer message's hand-back
+    cutter.cut_after(answers=0, word=b"EVALSHA")
+    with pytest.raises(Unavailable):
+        worker.read(5, 50)
+    assert (cutter.cuts, worker.held) == (1, 0)
+    (entry,) = read_until(worker)
+    assert entry.job_id == fine
+    worker.settle([complete(entry)])
     worker.close()
     queue.assert_closes()
 
