@@ -140,7 +140,7 @@ $(TRAIN)/.stamp: training/requirements.txt
 	@touch $@
 
 .PHONY: train
-train: $(TRAIN)/.stamp ## train the gauge detector anew, best on a GPU (make train ARGS='--photos DIR ...')
+train: $(TRAIN)/.stamp ## train the gauge detector, best on a GPU (renders alone without ARGS="--photos DIR ...")
 	@$(TRAIN)/bin/python -m training.train --out training-run $(ARGS)
 
 .PHONY: test-training
