@@ -8,10 +8,10 @@ from typing import Any
 
 from drag_imaging.decode import DecodeBuffer, quiet
 from drag_imaging.header import check_pixels, identify
+from drag_inference.backends import select_backend
 from drag_inference.postprocess import decode_yolov8, to_result
 from drag_inference.preprocess import pack, prepare
 from drag_inference.repository import load_model
-from drag_inference.runner import select_backend
 from drag_shared.heap import bound_heap
 
 

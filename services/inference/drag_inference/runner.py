@@ -1,16 +1,15 @@
-"""What every back end does for a worker, and the choice between them."""
+"""What every back end does for a worker."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from drag_inference.repository import ModelSpec
-from drag_shared.errors import ConfigError, RetryableInferenceError
+from drag_shared.errors import RetryableInferenceError
 
 Batch = npt.NDArray[Any]
 """`spec.input.batch_shape(count)` of `spec.input.dtype`."""
@@ -71,29 +70,3 @@ class ModelRunner(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Deactivates."""
-
-
-def _onnxruntime_cpu(spec: ModelSpec, threads: int) -> ModelRunner:
-    from drag_inference.runners.onnxruntime_cpu import OnnxRuntimeCpuRunner  # only a back end in use loads its library
-
-    return OnnxRuntimeCpuRunner(spec, threads)
-
-
-_BACKENDS: Final[dict[str, Callable[[ModelSpec, int], ModelRunner]]] = {"onnxruntime-cpu": _onnxruntime_cpu}
-
-
-def select_backend(backend: str, spec: ModelSpec, threads: int) -> ModelRunner:
-    """Makes the runner for a model, not yet active.
-
-    Args:
-        backend: a name, or `auto` for the best that is there.
-        spec: the model.
-        threads: of the CPU that this worker may use for inference, for back ends that run on it.
-
-    Raises:
-        ConfigError: there is no such back end.
-    """
-    name = "onnxruntime-cpu" if backend == "auto" else backend
-    if name not in _BACKENDS:
-        raise ConfigError(f"DRAG_BACKEND: expected auto or {', '.join(_BACKENDS)}, not {backend!r}")
-    return _BACKENDS[name](spec, threads)

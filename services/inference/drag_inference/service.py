@@ -9,9 +9,10 @@ import time
 from typing import Final
 
 from drag_imaging.decode import quiet
+from drag_inference.backends import select_backend
 from drag_inference.observe import Observer
 from drag_inference.repository import ModelSpec, load_model
-from drag_inference.runner import ModelRunner, select_backend
+from drag_inference.runner import ModelRunner
 from drag_inference.status import Status
 from drag_inference.worker import Worker, make_state, warm_up
 from drag_shared import logs

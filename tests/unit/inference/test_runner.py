@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from drag_inference.backends import select_backend
 from drag_inference.repository import load_model
-from drag_inference.runner import select_backend
 from drag_inference.runners.onnxruntime_cpu import OnnxRuntimeCpuRunner
 from drag_shared.errors import ConfigError, ModelError, PermanentInferenceError, RetryableInferenceError
 
