@@ -79,7 +79,11 @@ class Settings(BaseSettings):
     )
     api_port: Port = Field(5000, description="Port of the API.")
     viewer_port: Port = Field(5001, description="Port of the page.")
-    api_url: str = Field("", description="How browsers reach the API; empty: the page's own host with DRAG_API_PORT.")
+    api_url: str = Field(
+        "",
+        description="How browsers reach the API; empty: the page's own host with DRAG_API_PORT."
+        " Behind a proxy on this machine set it, so that the API knows that name for itself.",
+    )
     viewer_origin: str = Field(
         "",
         description="Origin of the page that may call the API from a browser (CORS), several with commas;"

@@ -1,7 +1,8 @@
 """One process's way to Redis, single or cluster: every passing trouble of the server becomes `Unavailable`.
 
 Redis going away and coming back is an ordinary event. `Link.call` tries again with jittered backoff for as long as the
-caller has patience; that is safe because every script is idempotent. redis-py's own retries are off, so that a caller
+caller has patience; that is safe because scripts are idempotent (`requeue` and
+`drop` are not, and are called without patience). redis-py's own retries are off, so that a caller
 always learns that a reply may have been lost.
 """
 
